@@ -1,0 +1,185 @@
+"""Boolean combinations of numbered rules: `(1 | 2) & 3`.
+
+`&` binds tighter than `|`. Evaluation is lazy: what can no longer matter is not judged, and shown as `None`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from optim.errors import CombinationError
+from optim.verdict import Verdict
+
+MAX_DEPTH = 50
+"""How deeply parentheses may be nested."""
+
+_TOKEN = re.compile(r"\s*(?:(\d+)|([|&()]))")
+
+
+class Judgement(NamedTuple):
+    """The value of a combination, and the verdicts that it took (None: not needed)."""
+
+    met: bool
+    verdicts: tuple[Verdict | None, ...]
+
+
+class _Node(NamedTuple):
+    """`rule` when `operator` is empty, else `operator` between `parts`."""
+
+    operator: str
+    parts: tuple[_Node, ...] = ()
+    rule: int = 0
+
+
+class Combination:
+    """A combination of `count` rules.
+
+    Args:
+        text: Such as `(1 | 2) & 3`, with numbers from 1; None: all joined by `|`.
+        count: How many rules there are.
+
+    Raises:
+        CombinationError: The text cannot be read, or names a number that is not there.
+    """
+
+    def __init__(self, text: str | None, count: int) -> None:
+        self.count = count
+        self._tree: _Node | None = None
+        if text is not None:
+            self._tree = _Parser(text, count).parse()
+        elif count:
+            self._tree = _joined("|", [_Node("", rule=number) for number in range(count)])
+
+    @property
+    def rules(self) -> frozenset[int]:
+        """The rules that it names, counted from 0."""
+        return frozenset(_leaves(self._tree)) if self._tree else frozenset()
+
+    def judge(self, rule: Callable[[int], Verdict]) -> Judgement:
+        """Evaluate from left to right; `rule(k)` judges rule k, counted from 0, at most once."""
+        verdicts: list[Verdict | None] = [None] * self.count
+        met = self._tree is not None and _is_met(self._tree, rule, verdicts)
+        return Judgement(met, tuple(verdicts))
+
+    def holds_with(self, rules: frozenset[int]) -> bool:
+        """Whether it is true when exactly these rules (counted from 0) are."""
+        return self.judge(lambda number: Verdict(number in rules)).met
+
+    def lines(self, names: Sequence[str], verdicts: Sequence[Verdict | None]) -> list[str]:
+        """One line for each rule, as `Name(max=5) = True |`, with parentheses where they matter."""
+        return _lines(self._tree, names, verdicts) if self._tree else []
+
+
+def _joined(operator: str, parts: list[_Node]) -> _Node:
+    return parts[0] if len(parts) == 1 else _Node(operator, tuple(parts))
+
+
+def _leaves(node: _Node) -> list[int]:
+    return [leaf for part in node.parts for leaf in _leaves(part)] if node.operator else [node.rule]
+
+
+def _is_met(node: _Node, rule: Callable[[int], Verdict], verdicts: list[Verdict | None]) -> bool:
+    if not node.operator:
+        verdict = verdicts[node.rule]
+        if verdict is None:
+            verdict = verdicts[node.rule] = rule(node.rule)
+        return verdict.met
+    decisive = node.operator == "|"
+    for part in node.parts:
+        if _is_met(part, rule, verdicts) is decisive:
+            return decisive
+    return not decisive
+
+
+def _lines(node: _Node, names: Sequence[str], verdicts: Sequence[Verdict | None]) -> list[str]:
+    if not node.operator:
+        verdict = verdicts[node.rule]
+        return [f"{names[node.rule]} = {verdict.met if verdict else None}"]
+    lines: list[str] = []
+    for part in node.parts:
+        block = _lines(part, names, verdicts)
+        if part.operator == "|":
+            block = [f"({block[0]}", *block[1:-1], f"{block[-1]})"]
+        if lines:
+            lines[-1] += f" {node.operator}"
+        lines += block
+    return lines
+
+
+class _Parser:
+    """Recursive descent: any = all ("|" all)*, all = one ("&" one)*, one = NUMBER | "(" any ")"."""
+
+    def __init__(self, text: str, count: int) -> None:
+        self._text = text
+        self._count = count
+        self._tokens = self._split(text)
+        self._next = 0
+        self._depth = 0
+
+    def parse(self) -> _Node:
+        tree = self._any()
+        if self._next < len(self._tokens):
+            raise self._error(f"{self._tokens[self._next]!r} is not expected there")
+        return tree
+
+    def _any(self) -> _Node:
+        return self._sequence("|", self._all)
+
+    def _all(self) -> _Node:
+        return self._sequence("&", self._one)
+
+    def _sequence(self, operator: str, part: Callable[[], _Node]) -> _Node:
+        parts = [part()]
+        while self._peek() == operator:
+            self._next += 1
+            parts.append(part())
+        return _joined(operator, parts)
+
+    def _one(self) -> _Node:
+        token = self._peek()
+        self._next += 1
+        if token == "(":
+            return self._inside()
+        if not token.isdigit():
+            raise self._error(f"a number is expected {f'instead of {token!r}' if token else 'at the end'}")
+        if not 1 <= int(token) <= self._count:
+            there = f"there are {self._count}, numbered from 1" if self._count else "there are none"
+            raise self._error(f"it names {token}, but {there}")
+        return _Node("", rule=int(token) - 1)
+
+    def _inside(self) -> _Node:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise self._error("it is nested too deeply")
+        inside = self._any()
+        if self._peek() != ")":
+            raise self._error("a closing parenthesis is missing")
+        self._next += 1
+        self._depth -= 1
+        return inside
+
+    def _peek(self) -> str:
+        return self._tokens[self._next] if self._next < len(self._tokens) else ""
+
+    def _split(self, text: str) -> list[str]:
+        tokens: list[str] = []
+        at = 0
+        text = text.rstrip()
+        while at < len(text):
+            match = _TOKEN.match(text, at)
+            if match is None:
+                raise self._error(
+                    f"{text[at:].lstrip()[:1]!r} is not allowed; use numbers, '|', '&', '(' and ')'"
+                )
+            tokens.append(match[1] or match[2])
+            at = match.end()
+        return tokens
+
+    def _error(self, what: str) -> CombinationError:
+        return CombinationError(f"the combination {_short(self._text)} cannot be used: {what}")
+
+
+def _short(text: str) -> str:
+    return repr(text) if len(text) <= 60 else f"{text[:57]!r}..."

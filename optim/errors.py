@@ -1,0 +1,57 @@
+"""Every error that shoal raises on purpose; all derive from `ShoalError`."""
+
+
+class ShoalError(Exception):
+    """Something a user can mend: the message says what was given, what is allowed and what to do."""
+
+
+class SpaceError(ShoalError, ValueError):
+    """A parameter or a point does not fit the parameter space."""
+
+
+class UnknownPolicyError(ShoalError, ValueError):
+    """No policy of that kind has that name."""
+
+
+class CombinationError(ShoalError, ValueError):
+    """A boolean combination cannot be read, or names a number that is not there."""
+
+
+class OutOfOrderError(ShoalError):
+    """`ask` and `tell` of an optimizer were called in an impossible order."""
+
+
+class UnknownCallError(ShoalError):
+    """An event speaks of a point that was never asked, or whose result has already arrived."""
+
+
+class ProblemError(ShoalError):
+    """A problem or its loss cannot be imported or does not have the expected shape."""
+
+
+class StoreError(ShoalError):
+    """A run cannot be written to, or read from, its store."""
+
+
+class DamagedStoreError(StoreError):
+    """Something that was committed is missing or unreadable; the message names the chunk."""
+
+
+class SchemaError(StoreError):
+    """The store was written by a newer shoal."""
+
+
+class RunExistsError(StoreError):
+    """A run of that name is already there."""
+
+
+class RunLockedError(StoreError):
+    """Another process writes this run."""
+
+
+class ServerError(ShoalError):
+    """The Prefect server does not answer, or a local one does not come up."""
+
+
+class DimensionError(ShoalError, ValueError):
+    """An optimizer cannot work on that number of parameters."""

@@ -1,0 +1,28 @@
+"""What every exit condition is: a rule about the whole run, with its settings."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from optim.condition import Condition
+from optim.verdict import Verdict
+from optim.views import RunView
+
+
+class ExitCondition(Condition):
+    """A rule that ends the run.
+
+    A new one is one file in this folder with a subclass that has `judge`.
+    """
+
+    @property
+    def budget(self) -> int | None:
+        """The number of evaluations at which it is met whatever else happens; None: there is none.
+
+        A budget that ends the run by itself is a hard cap: nothing is submitted beyond it.
+        """
+        return None
+
+    @abstractmethod
+    def judge(self, run: RunView) -> Verdict:
+        """Whether the run should end; asked after every result."""

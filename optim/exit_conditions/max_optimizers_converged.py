@@ -1,0 +1,27 @@
+"""End the run when enough optimizers have converged."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import PositiveInt
+
+from optim.exit_conditions.base import ExitCondition
+from optim.verdict import Verdict
+from optim.views import RunView
+
+
+class MaxOptimizersConverged(ExitCondition):
+    """Met when `max` optimizers have converged by themselves; those that were stopped do not count.
+
+    Source: ParAMS, exit condition `MaxOptimizersConverged`.
+    """
+
+    symbols: ClassVar[dict[str, str]] = {"max": "nconv"}
+
+    max: PositiveInt = 1
+    """How many optimizers must converge."""
+
+    def judge(self, run: RunView) -> Verdict:
+        """See the class."""
+        return Verdict(run.converged >= self.max, "{} optimizers converged of {}", (run.converged, self.max))

@@ -1,0 +1,104 @@
+"""What goes into the manager (events) and what comes out of it (commands)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optim.journal import EventKind
+from optim.outcome import Outcome
+
+BASELINE = 0
+"""The number under which the loss at the initial values is evaluated; it is nobody's."""
+
+
+class SessionStart(NamedTuple):
+    """A process begins, or goes on, to work on the run."""
+
+
+class Evaluated(NamedTuple):
+    """The result of one evaluation.
+
+    Attributes:
+        optimizer: Whose point it was; 0: the baseline.
+        call: The optimizer's own number of it.
+        outcome: How it ended.
+        loss: What the loss function returned; nan where it returned no number.
+        started_s: When the loss began, in seconds since the run began.
+        finished_s: When it ended.
+        worker: The process that ran it.
+        attempts: How often it was tried.
+        text: What a person should know of a failure.
+    """
+
+    optimizer: int
+    call: int
+    outcome: Outcome
+    loss: float
+    started_s: float = float("nan")
+    finished_s: float = float("nan")
+    worker: str = ""
+    attempts: int = 1
+    text: str = ""
+
+
+class Dropped(NamedTuple):
+    """A submission was cancelled before it ran."""
+
+    optimizer: int
+    call: int
+
+
+Event = SessionStart | Evaluated | Dropped
+
+
+class Submit(NamedTuple):
+    """Evaluate the loss at `x` (physical units), for that call of that optimizer."""
+
+    optimizer: int
+    call: int
+    x: NDArray[np.float64]
+    is_probe: bool = False
+
+
+class Cancel(NamedTuple):
+    """Do not begin this evaluation, if it has not begun; answered by `Dropped` or, too late, `Evaluated`."""
+
+    optimizer: int
+    call: int
+
+
+class Announce(NamedTuple):
+    """A decision: an optimizer was started or has ended (`optimizer` > 0), or the run ends.
+
+    Attributes:
+        kind: What was decided.
+        optimizer: Whom it concerns; -1: the run.
+        text: What a person reads.
+        data: Details, in JSON types.
+    """
+
+    kind: EventKind
+    optimizer: int
+    text: str
+    data: Mapping[str, Any] = {}
+
+
+class Finish(NamedTuple):
+    """The run has ended: hand in what still runs, submit nothing more.
+
+    Attributes:
+        reason: Why, on one line.
+        failed: True when it ended because nothing works.
+        conditions: The exit conditions as they stood, one to a line; empty: another reason.
+    """
+
+    reason: str
+    failed: bool = False
+    conditions: tuple[str, ...] = ()
+
+
+Command = Submit | Cancel | Announce | Finish

@@ -1,0 +1,1 @@
+"""Optimizers, one block type to a file; `optim.registry` finds each file of this folder by itself."""

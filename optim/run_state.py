@@ -1,0 +1,65 @@
+"""The manager's books: what was recorded, who ran, and what is best."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optim.ask_tell import Point
+from optim.member import Member
+from optim.views import Best
+
+
+class RunState:
+    """Counts and trajectories of a run; satisfies `RunView`."""
+
+    def __init__(self, dimension: int) -> None:
+        self.dimension = dimension
+        self.evaluations = 0
+        self.converged = 0
+        self.stopped = 0
+        self.alive = 0
+        self.best: Best | None = None
+        self.optimizers: list[Member] = []
+        self._anchors = np.full((8, dimension), np.nan)
+
+    @property
+    def started(self) -> int:
+        """How many optimizers were started."""
+        return len(self.optimizers)
+
+    @property
+    def anchors(self) -> NDArray[np.float64]:
+        """Where each optimizer stands; see `RunView`."""
+        return self._anchors[: len(self.optimizers)]
+
+    def add(self, member: Member) -> None:
+        """A new optimizer lives."""
+        self.optimizers.append(member)
+        self.alive += 1
+        if len(self.optimizers) > len(self._anchors):
+            self._anchors = np.concatenate([self._anchors, np.full_like(self._anchors, np.nan)])
+
+    def record(self, optimizer: int, loss: float, x: NDArray[np.float64], point: Point) -> None:
+        """Count a result; `loss` is inf for every outcome but `ok`."""
+        self.evaluations += 1
+        if loss == np.inf:
+            return
+        if optimizer:
+            member = self.optimizers[optimizer - 1]
+            if loss < member.best_loss:
+                member.best_loss = loss
+                member.best_point = point
+                if not member.is_alive:
+                    self._anchors[optimizer - 1] = point
+        if self.best is None or loss < self.best.loss:
+            self.best = Best(loss, optimizer, self.evaluations, x)
+
+    def move(self, member: Member) -> None:
+        """`member` was told a loss: it stands at its latest point."""
+        self._anchors[member.number - 1] = member.latest_point
+
+    def bury(self, member: Member) -> None:
+        """`member` is dead: it stands at its best point."""
+        self.alive -= 1
+        self._anchors[member.number - 1] = np.nan if member.best_point is None else member.best_point

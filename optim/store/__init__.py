@@ -1,0 +1,36 @@
+"""The store of a run: a folder, and in it one Zarr v3 hierarchy that `xarray.open_datatree` opens.
+
+Writing, under the lock of the folder:
+
+* `RunFolder`: `LOCATION/NAME/` with `run.zarr`, `run.toml`, `lock`, `inbox/` and `log`; `list_runs` finds
+  them.
+* `RunLock`: one writer per run; `Holder` says who it is.
+* `RunWriter`: the journal, committed in the background; it also derives the table of optimizers.
+
+Reading, at any time and from any fsspec URL:
+
+* `open_run` gives a `RunReader`: one commit, as xarray datasets or as the rows to replay. Damage is an error
+  that names the chunk.
+* `read_attributes`: status, seed, settings and so on, without opening the rest.
+
+How it works: `layout` is the schema, `documents` its metadata, `chunks` the bytes, `table` rows in memory,
+`optimizers_view` the derived group, `image` the commit, `committed` what a reader sees of it.
+"""
+
+from optim.store.folder import RunFolder, list_runs
+from optim.store.layout import SCHEMA_VERSION
+from optim.store.lock import Holder, RunLock
+from optim.store.reader import RunReader, open_run, read_attributes
+from optim.store.writer import RunWriter
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Holder",
+    "RunFolder",
+    "RunLock",
+    "RunReader",
+    "RunWriter",
+    "list_runs",
+    "open_run",
+    "read_attributes",
+]

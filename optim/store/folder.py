@@ -1,0 +1,164 @@
+"""The folder of a run: its store, the run file as it was given, the lock, the inbox and the log."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from optim.errors import RunExistsError, StoreError
+from optim.store.atomic import replace_file
+from optim.store.lock import Holder, RunLock, holder
+
+NAME_LENGTH = 100
+"""The most characters that the name of a run may have."""
+
+_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{NAME_LENGTH - 1}}}")
+_ROOM_FOR_NUMBER = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """`LOCATION/NAME/`. Make one with `create` or `find`.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(
+        cls,
+        location: str | os.PathLike[str],
+        run_file: bytes,
+        *,
+        name: str | None = None,
+        problem: str = "run",
+    ) -> Self:
+        """Make a new folder, with `run.toml` and an empty `inbox/` in it.
+
+        Args:
+            location: Where runs are; it is made if need be.
+            run_file: What `run.toml` shall hold: the run file exactly as it was given.
+            name: Letters, digits, `.`, `_` and `-`; None: `problem` and the next free number.
+            problem: What the run is about.
+
+        Raises:
+            RunExistsError: A run (or anything else) of that name is there.
+            StoreError: The name is not allowed, or the file system refused.
+        """
+        place = Path(location)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            folder = cls(_make_numbered(place, problem) if name is None else _make_named(place, name))
+            folder.inbox.mkdir()
+            replace_file(folder.run_file, run_file)
+        except OSError as fault:
+            raise StoreError(f"cannot make a run in {place}: {fault}") from fault
+        return folder
+
+    @classmethod
+    def find(cls, location: str | os.PathLike[str], name: str) -> Self:
+        """The folder of a run that exists.
+
+        Raises:
+            StoreError: The name is not allowed, or there is no such run.
+        """
+        path = Path(location) / _checked(name)
+        if not (path / "run.toml").is_file():
+            raise StoreError(f"there is no run {name!r} in {location}")
+        return cls(path)
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+        return self.path.name
+
+    @property
+    def store(self) -> Path:
+        """What `RunWriter` writes and `open_run` reads."""
+        return self.path / "run.zarr"
+
+    @property
+    def run_file(self) -> Path:
+        """The run file as it was given."""
+        return self.path / "run.toml"
+
+    @property
+    def inbox(self) -> Path:
+        """Where people leave what they want of a run."""
+        return self.path / "inbox"
+
+    @property
+    def log(self) -> Path:
+        """What the run said."""
+        return self.path / "log"
+
+    def lock(self) -> RunLock:
+        """Become the one who writes this run; use it as a context manager.
+
+        Raises:
+            RunLockedError: Somebody else is; the message says who.
+            StoreError: The file system refused, or knows no locks.
+        """
+        try:
+            return RunLock(self.path / "lock")
+        except OSError as fault:
+            raise StoreError(f"cannot lock {self.path}: {fault}") from fault
+
+    def holder(self) -> Holder | None:
+        """Who writes this run now; None: nobody.
+
+        Raises:
+            StoreError: The file system refused, or knows no locks.
+        """
+        try:
+            return holder(self.path / "lock")
+        except OSError as fault:
+            raise StoreError(f"cannot see who writes {self.path}: {fault}") from fault
+
+    @property
+    def is_locked(self) -> bool:
+        """Somebody writes this run now."""
+        return self.holder() is not None
+
+
+def list_runs(location: str | os.PathLike[str]) -> list[RunFolder]:
+    """The runs of a location, by name; none if it does not exist."""
+    return [RunFolder(run_file.parent) for run_file in sorted(Path(location).glob("*/run.toml"))]
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise StoreError(
+            f"a run cannot be called {name!r}; allowed are at most {NAME_LENGTH} letters (a-z), digits,"
+            " '.', '_' and '-', the first one no '.' or '-'"
+        )
+    return name
+
+
+def _make_named(place: Path, name: str) -> Path:
+    path = place / _checked(name)
+    try:
+        path.mkdir()
+    except FileExistsError as fault:
+        raise RunExistsError(f"{path} exists; resume it, or choose another name") from fault
+    return path
+
+
+def _make_numbered(place: Path, problem: str) -> Path:
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", problem).strip(".-")[: NAME_LENGTH - _ROOM_FOR_NUMBER] or "run"
+    numbered = re.compile(rf"{re.escape(stem)}-(\d+)")
+    taken = [int(match[1]) for entry in place.iterdir() if (match := numbered.fullmatch(entry.name))]
+    number = max(taken, default=0) + 1
+    while True:
+        path = place / f"{stem}-{number}"
+        try:
+            path.mkdir()
+        except FileExistsError:  # somebody was faster
+            number += 1
+        else:
+            return path

@@ -1,0 +1,225 @@
+"""Reading a run, also while it is being written."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from typing import Any
+
+import fsspec
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from zarr.abc.store import Store
+from zarr.storage import FsspecStore, LocalStore
+
+from optim.errors import DamagedStoreError, SchemaError, StoreError
+from optim.journal import INPUT_KINDS, EvaluationRow, EventKind, EventRow
+from optim.outcome import Outcome
+from optim.store.committed import CommittedStore
+from optim.store.documents import DOCUMENT_NAME, Document
+from optim.store.layout import EVALUATIONS, EVENTS, OPTIMIZERS, PARAMETER, SCHEMA_VERSION, Group
+
+_ATTEMPTS = 20
+
+
+def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The root attributes of a run (status, seed, settings, ...); faster than to open it.
+
+    Raises:
+        StoreError: There is no run.
+        SchemaError: A newer shoal wrote it.
+        DamagedStoreError: Its root document is damaged.
+    """
+    attributes: dict[str, Any] = _parse(str(path), _read_root(str(path)))["attributes"]
+    return attributes
+
+
+def open_run(path: str | os.PathLike[str]) -> RunReader:
+    """Open the last commit of a run.
+
+    Args:
+        path: Of the store (`.../run.zarr`), or any fsspec URL.
+
+    Raises:
+        StoreError: There is no run.
+        SchemaError: A newer shoal wrote it.
+        DamagedStoreError: Its root document, or a chunk of its optimizers, is missing or damaged.
+    """
+    url = str(path)
+    for _ in range(_ATTEMPTS):
+        root = _read_root(url)
+        reader = RunReader(url, root)
+        # The files of this commit's view are rewritten only after the next commit.
+        if _read_root(url) == root:
+            return reader
+    raise StoreError(f"{url} changed {_ATTEMPTS} times while it was being opened; open a copy of it instead")
+
+
+class RunReader:
+    """One commit of a run: what is committed later does not show.
+
+    Reading takes no lock, and never waits for a writer. `open_run` makes one.
+
+    Args:
+        url: Where the store is.
+        root: The bytes of its root document.
+    """
+
+    def __init__(self, url: str, root: bytes) -> None:
+        self.attributes: dict[str, Any] = _parse(url, root)["attributes"]
+        """The root attributes."""
+        store: Any = CommittedStore(_store(url), root)  # xarray's annotation knows no Zarr stores
+        self._tree = xr.open_datatree(store, engine="zarr")
+        self._optimizers = self._load(OPTIMIZERS)
+
+    @property
+    def commit(self) -> int:
+        """Number of the commit, from 1."""
+        return int(self.attributes["commit"])
+
+    @property
+    def dimension(self) -> int:
+        """How many parameters there are."""
+        return int(self._tree.sizes[PARAMETER])
+
+    @property
+    def workers(self) -> list[str]:
+        """The names that `worker` of the evaluations counts."""
+        return list(self._tree[EVALUATIONS.name]["worker"].attrs["names"])
+
+    def size(self, group: Group) -> int:
+        """How many rows a group has."""
+        return int(self._tree[group.name].sizes.get(group.dim, 0)) if group.name else self.dimension
+
+    def tree(self) -> xr.DataTree:
+        """Everything, as xarray shows it; evaluations and events are read from the store when they are used.
+
+        Using them raises DamagedStoreError where a chunk is missing or damaged.
+        """
+        return self._tree
+
+    def evaluations(self) -> xr.Dataset:
+        """All evaluations, in memory.
+
+        Their numbers are the coordinate `evaluation`; the table of parameters (`unit`, `lower`, ...) are
+        coordinates along `parameter`.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        return self._with_coordinates(self._load(EVALUATIONS), EVALUATIONS)
+
+    def events(self) -> xr.Dataset:
+        """All events, in memory.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        return self._load(EVENTS)
+
+    def optimizers(self) -> xr.Dataset:
+        """All optimizers, in memory, with coordinates as `evaluations` has them.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        return self._with_coordinates(self._optimizers, OPTIMIZERS)
+
+    def journal(self) -> Iterator[EvaluationRow | EventRow]:
+        """Every input of the manager, in order: what a replay needs.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        inputs = (row for row in self.event_rows() if row.kind in INPUT_KINDS)
+        return heapq.merge(self.evaluation_rows(), inputs, key=attrgetter("sequence"))
+
+    def evaluation_rows(self) -> Iterator[EvaluationRow]:
+        """All evaluations, in order; at no time all in memory.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        names = [*self.workers, ""]  # worker -1: nobody
+        for start in range(0, self.size(EVALUATIONS), EVALUATIONS.chunk_rows):
+            columns = self.columns(EVALUATIONS, start, start + EVALUATIONS.chunk_rows)
+            columns["x"].flags.writeable = False
+            values: dict[str, Iterable[Any]] = {name: array.tolist() for name, array in columns.items()}
+            values["x"] = columns["x"]
+            values["outcome"] = map(Outcome, columns["outcome"])
+            values["worker"] = [names[index] for index in columns["worker"]]
+            yield from map(
+                EvaluationRow._make, zip(*(values[name] for name in EvaluationRow._fields), strict=True)
+            )
+
+    def event_rows(self) -> Iterator[EventRow]:
+        """All events, in order: inputs, decisions and notes.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        for start in range(0, self.size(EVENTS), EVENTS.chunk_rows):
+            columns = self.columns(EVENTS, start, start + EVENTS.chunk_rows)
+            values: dict[str, Iterable[Any]] = {name: array.tolist() for name, array in columns.items()}
+            values["kind"] = map(EventKind, columns["kind"])
+            yield from map(EventRow._make, zip(*(values[name] for name in EventRow._fields), strict=True))
+
+    def columns(self, group: Group, start: int = 0, stop: int | None = None) -> dict[str, NDArray[Any]]:
+        """The values of a group's arrays, from one row to another; text as objects.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        dataset = (self._tree[group.name] if group.name else self._tree).to_dataset()
+        rows = slice(start, stop)
+        return {
+            column.name: dataset[column.name][rows].to_numpy().astype(column.numpy_dtype)
+            for column in group.columns
+        }
+
+    def _load(self, group: Group) -> xr.Dataset:
+        has_points = any(column.is_point for column in group.columns)
+        return self._tree[group.name].to_dataset(inherit=has_points).load()
+
+    def _with_coordinates(self, dataset: xr.Dataset, group: Group) -> xr.Dataset:
+        numbers = np.arange(1, dataset.sizes[group.dim] + 1)
+        parameters = self._tree.to_dataset().load()
+        return dataset.assign_coords({group.dim: numbers, **parameters.data_vars})
+
+
+def _store(url: str) -> Store:
+    if "://" in url or "::" in url:
+        return FsspecStore.from_url(url, read_only=True)
+    return LocalStore(url, read_only=True)
+
+
+def _read_root(url: str) -> bytes:
+    try:
+        filesystem, path = fsspec.url_to_fs(url)
+        data: bytes = filesystem.cat_file(f"{path}/{DOCUMENT_NAME}")
+    except (FileNotFoundError, NotADirectoryError) as fault:
+        raise StoreError(f"there is no run at {url}") from fault
+    except (OSError, ValueError, ImportError) as fault:  # no access; no such protocol; its package is missing
+        raise StoreError(f"cannot read {url}: {fault}") from fault
+    return data
+
+
+def _parse(url: str, root: bytes) -> Document:
+    try:
+        document: Document = json.loads(root)
+    except ValueError as fault:
+        raise DamagedStoreError(f"{url}/{DOCUMENT_NAME} is damaged: {fault}") from fault
+    attributes = document.get("attributes", {}) if isinstance(document, dict) else {}
+    version = attributes.get("schema_version")
+    if not isinstance(version, int) or "commit" not in attributes:
+        raise StoreError(f"{url} is a Zarr store, but not a run of shoal")
+    if version > SCHEMA_VERSION:
+        raise SchemaError(
+            f"{url} was written by a newer shoal (schema {version}); this one reads up to {SCHEMA_VERSION}:"
+            " upgrade it"
+        )
+    return document

@@ -1,0 +1,1 @@
+"""Managed parallel optimization as a workflow."""

@@ -1,0 +1,81 @@
+"""Rows of a journal in a space of two parameters, and chunks small enough to grow over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from optim.journal import EvaluationRow, EventKind, EventRow
+from optim.outcome import Outcome
+from optim.space import Parameter
+from optim.store.layout import GROUPS
+
+SMALL = 4
+
+
+class Rows:
+    """Builds rows."""
+
+    parameters = (
+        Parameter(name="eps", initial=3e-4, lower=1e-5, upper=1e-2, scale="log", unit="hartree"),
+        Parameter(name="sigma", initial=3.4, lower=1.0, upper=6.0),
+    )
+
+    def evaluation(
+        self,
+        sequence: int,
+        optimizer: int = 1,
+        call: int = 1,
+        loss: float = 1.5,
+        outcome: Outcome = Outcome.OK,
+        late: bool = False,
+        worker: str = "tcp://node1:4001",
+    ) -> EvaluationRow:
+        x = np.array([1e-3 * (sequence + 1), 2.5])
+        times = (sequence + 0.25, sequence + 0.5, sequence + 0.75)
+        return EvaluationRow(
+            sequence, optimizer, call, x, loss, outcome, late, sequence % 2 == 1, 2, *times, worker
+        )
+
+    def spawn(self, sequence: int, evaluation: int, optimizer: int) -> EventRow:
+        data = {
+            "type": "Scipy",
+            "label": f"block {optimizer}",
+            "settings": {"algorithm": "Nelder-Mead", "tolerance": 1e-8},
+            "generator": "Random",
+            "x0": [1e-3, float(optimizer)],
+        }
+        return EventRow(
+            sequence, evaluation, EventKind.SPAWN, optimizer, -1, "started at random", json.dumps(data)
+        )
+
+    def session_start(self, sequence: int = 0, evaluation: int = 0) -> EventRow:
+        return EventRow(sequence, evaluation, EventKind.SESSION_START, text="process 1 on node1")
+
+    def same(self, some: object, others: object) -> bool:
+        """Whether rows are equal, nan being equal to nan."""
+        return self._plain(some) == self._plain(others)
+
+    def _plain(self, rows: object) -> list[str]:
+        return [
+            repr(row._replace(x=row.x.tolist()) if isinstance(row, EvaluationRow) else row) for row in rows
+        ]
+
+
+@pytest.fixture(scope="session")
+def rows() -> Rows:
+    return Rows()
+
+
+@pytest.fixture
+def small_chunks() -> Iterator[None]:
+    """Chunks of four rows, in every group."""
+    before = [group.chunk_rows for group in GROUPS]
+    for group in GROUPS:
+        object.__setattr__(group, "chunk_rows", SMALL)  # frozen for everybody but this test
+    yield
+    for group, chunk_rows in zip(GROUPS, before, strict=True):
+        object.__setattr__(group, "chunk_rows", chunk_rows)

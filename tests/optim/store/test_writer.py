@@ -1,0 +1,207 @@
+"""The journal's side of a store.
+
+Invariants:
+
+* What was added is committed without any further call, by time and by number of evaluations.
+* What cannot be written is raised by the next call, and is written as soon as it can be.
+* A row that does not fit the run is refused at once and changes nothing.
+* A run that was closed can be resumed.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+
+import numpy as np
+import pytest
+
+from optim.errors import StoreError
+from optim.journal import EventKind, EventRow
+from optim.store import RunWriter, open_run, read_attributes
+from optim.store.image import RunImage
+
+NEVER_S = 3600.0
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.zarr"
+
+
+@pytest.fixture
+def committed(monkeypatch) -> threading.Event:
+    """Set after each commit."""
+    event, commit = threading.Event(), RunImage.commit
+
+    def commit_and_tell(image: RunImage) -> None:
+        commit(image)
+        event.set()
+
+    monkeypatch.setattr(RunImage, "commit", commit_and_tell)
+    return event
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Commits fail until it is called."""
+    with monkeypatch.context() as patch:
+
+        def fail(image: RunImage) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def begin() -> None:
+            patch.setattr(RunImage, "commit", fail)
+
+        begin.end = patch.undo
+        yield begin
+
+
+def test_what_was_added_is_committed_by_itself(path, rows, committed) -> None:
+    with RunWriter.create(path, rows.parameters, flush_s=0.01) as writer:
+        for place in range(3):
+            committed.clear()
+            writer.add_evaluation(rows.evaluation(place, optimizer=0))
+            assert committed.wait(PATIENCE_S)
+            assert open_run(path).evaluations().sizes["evaluation"] == place + 1
+
+
+def test_many_waiting_evaluations_are_committed_before_their_time(path, rows, committed) -> None:
+    with RunWriter.create(path, rows.parameters, flush_s=NEVER_S, flush_evaluations=3) as writer:
+        committed.clear()
+        for place in range(3):
+            writer.add_evaluation(rows.evaluation(place, optimizer=0))
+        assert committed.wait(PATIENCE_S)
+        assert open_run(path).evaluations().sizes["evaluation"] == 3
+
+
+def test_attributes_are_committed_by_themselves(path, rows, committed) -> None:
+    with RunWriter.create(path, rows.parameters, {"status": "running"}, flush_s=0.01) as writer:
+        committed.clear()
+        writer.set_attributes(status="finished", elapsed_s=1.5)
+        assert committed.wait(PATIENCE_S)
+        attributes = read_attributes(path)
+    assert (attributes["status"], attributes["elapsed_s"]) == ("finished", 1.5)
+
+
+def test_nothing_is_committed_when_nothing_was_added(path, rows) -> None:
+    with RunWriter.create(path, rows.parameters) as writer:
+        before = read_attributes(path)["commit"]
+        writer.flush()
+        writer.flush()
+    assert read_attributes(path)["commit"] == before
+
+
+def test_a_full_disk_is_told_by_the_next_call_and_loses_nothing_that_was_taken(path, rows, full_disk) -> None:
+    with RunWriter.create(path, rows.parameters, flush_s=0.01) as writer:
+        full_disk()
+        taken = 0
+        with pytest.raises(StoreError, match="No space left"):
+            while True:
+                writer.add_evaluation(rows.evaluation(taken, optimizer=0))
+                taken += 1
+        with pytest.raises(StoreError, match="No space left"):
+            writer.add_event(rows.session_start())
+        with pytest.raises(StoreError, match="No space left"):
+            writer.set_attributes(status="failed")
+        with pytest.raises(StoreError, match="No space left"):
+            writer.flush()
+        full_disk.end()
+        writer.flush()
+        writer.add_evaluation(rows.evaluation(taken, optimizer=0))
+    assert [row.sequence for row in open_run(path).evaluation_rows()] == list(range(taken + 1))
+
+
+def test_a_full_disk_at_the_end_is_told_by_close(path, rows, full_disk) -> None:
+    writer = RunWriter.create(path, rows.parameters, flush_s=NEVER_S)
+    writer.add_evaluation(rows.evaluation(0, optimizer=0))
+    full_disk()
+    with pytest.raises(StoreError, match="No space left"):
+        writer.close()
+    full_disk.end()
+    writer.close()
+    assert open_run(path).evaluations().sizes["evaluation"] == 1
+
+
+def test_rows_that_the_store_cannot_hold_are_told_and_never_committed_in_part(path, rows) -> None:
+    writer = RunWriter.create(path, rows.parameters, flush_s=NEVER_S)
+    writer.add_evaluation(rows.evaluation(0, optimizer=0)._replace(attempts=10**6))
+    for _ in range(2):
+        with pytest.raises(StoreError, match="cannot write"):
+            writer.flush()
+    with pytest.raises(StoreError, match="cannot write"):
+        writer.close()
+    assert open_run(path).evaluations().sizes["evaluation"] == 0
+
+
+def test_a_closed_writer_refuses_rows_and_closes_again(path, rows) -> None:
+    writer = RunWriter.create(path, rows.parameters)
+    writer.close()
+    writer.close()
+    with pytest.raises(StoreError, match="is closed"):
+        writer.add_event(rows.session_start())
+
+
+def test_rows_that_do_not_fit_the_run_are_refused_at_once(path, rows) -> None:
+    with RunWriter.create(path, rows.parameters, flush_s=NEVER_S) as writer:
+        with pytest.raises(StoreError, match=r"shape \(2,\), got \(3,\)"):
+            writer.add_evaluation(rows.evaluation(0, optimizer=0)._replace(x=np.zeros(3)))
+        with pytest.raises(StoreError, match="optimizer 1 was not started"):
+            writer.add_evaluation(rows.evaluation(0, optimizer=1))
+        with pytest.raises(StoreError, match="next optimizer to start is 1, got 2"):
+            writer.add_event(rows.spawn(0, 0, 2))
+        with pytest.raises(StoreError, match="KeyError: 'x0'"):
+            writer.add_event(rows.spawn(0, 0, 1)._replace(data='{"type": "Scipy"}'))
+        writer.add_event(rows.spawn(0, 0, 1))
+        with pytest.raises(StoreError, match="optimizer 2 was not started"):
+            writer.add_event(EventRow(0, 0, EventKind.STOPPED, 2))
+    assert [row.kind for row in open_run(path).event_rows()] == [EventKind.SPAWN]
+
+
+@pytest.mark.parametrize("value", [float("nan"), object(), {1, 2}])
+def test_attributes_that_are_not_json_are_refused_at_once(value, path, rows) -> None:
+    with RunWriter.create(path, rows.parameters) as writer:
+        with pytest.raises(StoreError, match="must be JSON values"):
+            writer.set_attributes(seed=value)
+        with pytest.raises(StoreError, match="the store's own"):
+            writer.set_attributes(commit=3)
+
+
+def test_a_store_that_exists_is_not_overwritten(path, rows) -> None:
+    RunWriter.create(path, rows.parameters).close()
+    with pytest.raises(StoreError, match="exists"):
+        RunWriter.create(path, rows.parameters)
+
+
+def test_a_resumed_run_goes_on_where_it_was(path, rows) -> None:
+    with RunWriter.create(path, rows.parameters, {"seed": 7, "status": "running"}) as writer:
+        writer.add_event(rows.spawn(0, 0, 1))
+        writer.add_evaluation(rows.evaluation(0, loss=2.0, worker="a"))
+    with RunWriter.resume(path) as writer:
+        writer.set_attributes(status="finished")
+        writer.add_event(rows.spawn(1, 1, 2))
+        writer.add_evaluation(rows.evaluation(1, loss=1.0, worker="b"))
+        writer.add_evaluation(rows.evaluation(2, optimizer=2, loss=3.0, worker="a"))
+    reader = open_run(path)
+    assert reader.attributes["seed"] == 7
+    assert reader.attributes["status"] == "finished"
+    assert [row.worker for row in reader.evaluation_rows()] == ["a", "b", "a"]
+    assert reader.optimizers()["evaluations"].values.tolist() == [2, 1]
+    assert reader.optimizers()["best_evaluation"].values.tolist() == [2, 3]
+
+
+def test_many_dimensions_are_resumed_in_the_middle_of_a_chunk(path, rows) -> None:
+    dimension = 300
+    parameters = [
+        rows.parameters[1].model_copy(update={"name": f"sigma {place}"}) for place in range(dimension)
+    ]
+    points = np.random.default_rng(5).uniform(size=(700, dimension))
+    written = [rows.evaluation(place, optimizer=0)._replace(x=points[place]) for place in range(len(points))]
+    with RunWriter.create(path, parameters) as writer:
+        for row in written[:600]:
+            writer.add_evaluation(row)
+    with RunWriter.resume(path) as writer:
+        for row in written[600:]:
+            writer.add_evaluation(row)
+    assert np.array_equal(open_run(path).evaluations()["x"], points)
