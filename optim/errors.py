@@ -45,6 +45,10 @@ class RunExistsError(StoreError):
     """A run of that name is already there."""
 
 
+class RunNameError(StoreError):
+    """A run cannot have that name, or none has it."""
+
+
 class RunLockedError(StoreError):
     """Another process writes this run."""
 

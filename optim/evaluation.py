@@ -1,62 +1,79 @@
-"""One call of a loss function, with its result as a typed outcome."""
+"""One call of a user's loss, and the typed outcome of whatever comes of it."""
 
 from __future__ import annotations
 
 import math
-import numbers
+import traceback
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from optim.outcome import Outcome
 from optim.problem import Loss
 
+NAN = float("nan")
+
 
 class LossResult(NamedTuple):
-    """What came of a loss function.
+    """What came of one call.
 
     Attributes:
         outcome: `OK`, `NONFINITE` or `EXCEPTION`.
-        loss: As returned; nan where it was no number.
-        text: What a person should know of a failure; empty: none.
-        error: What was raised, if anything.
+        loss: What the loss returned; nan where it returned no number.
+        text: What a person should know of a failure, on one line or a few; empty: nothing went wrong.
+        traceback: Where a loss that raised did so; empty: it did not.
+        error: What the loss raised; None: nothing. For this process only: nobody knows whether it pickles.
     """
 
     outcome: Outcome
     loss: float
     text: str = ""
+    traceback: str = ""
     error: Exception | None = None
 
 
-def evaluate_loss(loss: Loss, x: NDArray[np.float64]) -> LossResult:
-    """Call a loss function; whatever it returns or raises becomes a result.
+def evaluate_loss(loss: Loss, x: ArrayLike) -> LossResult:
+    """Call a loss; nothing that it returns or raises gets past this, but exits and interrupts.
 
     Args:
-        loss: Is given its own copy of `x`.
-        x: Physical units, shape (dimension,).
+        loss: Called with an array of its own, which it may change.
+        x: Shape (dimension,), physical units.
     """
     try:
-        value = as_number(loss(x.copy()))
-    except Exception as error:  # noqa: BLE001  user code may raise anything
-        return LossResult(Outcome.EXCEPTION, math.nan, f"{type(error).__name__}: {error}", error)
-    if math.isfinite(value):
-        return LossResult(Outcome.OK, value)
-    return LossResult(Outcome.NONFINITE, value, f"the loss is {value}")
+        returned = loss(np.array(x, dtype=np.float64))
+        if type(returned) is not float:
+            returned = _real_number(returned)
+    except Exception as error:  # noqa: BLE001  a loss may raise anything; the run goes on
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return LossResult(Outcome.EXCEPTION, NAN, text, traceback.format_exc(), error)
+    if math.isfinite(returned):
+        return LossResult(Outcome.OK, returned)
+    return LossResult(Outcome.NONFINITE, returned, f"the loss returned {returned}")
 
 
-def as_number(value: Any) -> float:
-    """A loss as a float: a real number, or an array that holds just one.
+def _real_number(returned: Any) -> float:
+    """The one number in what a loss returned.
 
     Raises:
-        TypeError: It is anything else.
+        TypeError: It is not one real number.
     """
-    if type(value) is float:
-        return value
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.reshape(())[()]
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        return float(value)
-    given = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)
-    shown = given if len(given) <= 60 else f"{given[:57]}..."
-    raise TypeError(f"the loss returned {shown} ({type(value).__name__}); it must return one real number")
+    if returned is None:
+        raise TypeError("the loss returned None; it must return one real number")
+    number = returned
+    if getattr(returned, "shape", None) is not None:  # numpy's arrays and scalars, and what works like them
+        array = np.asarray(returned)
+        if array.size != 1:
+            raise TypeError(
+                f"the loss returned an array of shape {array.shape}; it must return one real number"
+            )
+        number = array.item()
+    if isinstance(number, bool) or not isinstance(number, Real):
+        raise TypeError(f"the loss returned {_shown(returned)}; it must return one real number")
+    return float(number)
+
+
+def _shown(returned: Any) -> str:
+    value = repr(returned)
+    return f"{type(returned).__name__} {value if len(value) <= 60 else value[:57] + '...'}"

@@ -63,7 +63,7 @@ class Strategy(Options):
     """How many optimizers may be alive at once."""
     optimizers: Annotated[
         tuple[Annotated[Optimizer, OneOf("CMAES")], ...],
-        Field(min_length=1, strict=False, validation_alias=_listed("optimizer", "optimizers")),
+        Field(strict=False, validation_alias=_listed("optimizer", "optimizers")),
     ] = (CMAES(),)
     """The optimizer blocks that new optimizers are started from."""
     optimizer_selector: Annotated[Selector, OneOf("Cycle")] = Cycle()
@@ -85,7 +85,7 @@ class Strategy(Options):
     """Whether the owner of the best loss may be stopped too."""
     exit_conditions: Annotated[
         tuple[Annotated[ExitCondition, OneOf()], ...],
-        Field(min_length=1, strict=False, validation_alias=_listed("exit_condition", "exit_conditions")),
+        Field(strict=False, validation_alias=_listed("exit_condition", "exit_conditions")),
     ] = (MaxOptimizersConverged(),)
     """Rules that end the run."""
     exit_condition_boolean_combination: str | None = None
@@ -101,6 +101,9 @@ class Strategy(Options):
         return self
 
     def _contradictions(self) -> Iterator[Contradiction]:
+        for setting in ("optimizers", "exit_conditions"):
+            if not getattr(self, setting):
+                yield Contradiction(setting, "at least one is needed")
         for setting, count in (
             ("stopper_boolean_combination", len(self.stoppers)),
             ("exit_condition_boolean_combination", len(self.exit_conditions)),

@@ -101,16 +101,18 @@ class CMAES(Optimizer):
         """The starting point and the first generation."""
         return 1 + (self.popsize or 4 + math.floor(3 * math.log(dimension)))
 
+    def fault(self, dimension: int) -> str:
+        """pycma does not support one parameter."""
+        return "CMAES needs at least two parameters; take another optimizer" if dimension < 2 else ""
+
     def steps(self, start: Start) -> Steps:
         """Ask and tell pycma generation by generation.
 
         Raises:
             DimensionError: There is one parameter only.
         """
-        if len(start.x0) < 2:
-            raise DimensionError(
-                "CMAES needs at least two parameters (pycma does not support one); take another optimizer"
-            )
+        if fault := self.fault(len(start.x0)):
+            raise DimensionError(fault)
         return self._generations(start)
 
     def _generations(self, start: Start) -> Steps:

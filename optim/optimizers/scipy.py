@@ -16,7 +16,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from optim.ask_tell import Batch, End, EndKind, Start, Steps
 from optim.optimizers.base import Optimizer
 from optim.optimizers.passed_on import check_names
-from optim.optimizers.scipy_bridge import NotFiniteError, Objective, SuspendableCall, pass_by_cobyqa_lock
+from optim.optimizers.scipy_bridge import Objective, StuckError, SuspendableCall, pass_by_cobyqa_lock
 
 LOCAL: Mapping[str, str] = MappingProxyType(
     {
@@ -89,8 +89,8 @@ class Scipy(Optimizer):
     Finite differences are batches of probes. Where SciPy takes them one by one (in the local searches of shgo
     and the polishing of differential_evolution) nothing tells them from steps.
 
-    It has converged when SciPy reports success and a loss was finite. It gives up, too, if it asks again and
-    again for points that are not finite, as some line searches between infinite losses do.
+    It has converged when SciPy reports success and a loss was finite. It gives up, too, when it goes on without
+    anything that can be evaluated, as some algorithms do between infinite losses.
     """
 
     algorithm: str = "Nelder-Mead"
@@ -139,20 +139,25 @@ class Scipy(Optimizer):
         """Suspend and resume SciPy's own call."""
         objective = Objective(maps_probes=self.algorithm not in POPULATION)
         call = SuspendableCall(self._call(objective, start))
-        has_finite_loss = False
+        has_loss = has_finite_loss = False
         try:
             batch = call.resume(None)
-            ahead = [] if batch is not None and _holds(batch, start) else [start.x0]
+            ahead = [] if batch is not None and _holds(batch, start) else [start.x0.copy()]
             while batch is not None:
                 losses = yield Batch([*ahead, *batch.points], batch.probes) if ahead else batch
+                has_loss = True
                 has_finite_loss = has_finite_loss or any(map(math.isfinite, losses))
                 batch = call.resume(losses[len(ahead) :] if ahead else losses)
                 ahead = []
-        except NotFiniteError as error:
+        except StuckError as error:
             return End(EndKind.GAVE_UP, f"{self.algorithm} {error}")
+        except Exception as error:
+            if has_loss and not has_finite_loss:  # Powell and dual_annealing raise between infinite losses
+                return End(EndKind.GAVE_UP, f"every loss was infinite ({error})")
+            raise
         finally:
             call.close()
-        return _end(call.result, has_finite_loss)
+        return _end(call.result, has_loss, has_finite_loss)
 
     def _call(self, objective: Objective, start: Start) -> Callable[[], Any]:
         x0 = start.x0.copy()
@@ -194,19 +199,25 @@ def _local_search(
     """The keyword arguments of `minimize`."""
     if method == "COBYQA":
         pass_by_cobyqa_lock()
-    workers = {"workers": objective.map} if method in GRADIENT else {}
-    arguments = {"method": method, "tol": tol, "options": {**options, **workers}}
-    return arguments if method in UNBOUNDED else {**arguments, "bounds": bounds}
+    arguments: dict[str, Any] = {"method": method, "tol": tol, "options": dict(options)}
+    if method in GRADIENT:
+        arguments["options"]["workers"] = objective.map
+    if method not in UNBOUNDED:
+        arguments["bounds"] = bounds
+    if method == "trust-constr":
+        arguments["callback"] = objective.count_iteration
+    return arguments
 
 
 def _holds(batch: Batch, start: Start) -> bool:
     return any(np.abs(point - start.x0).max() <= SAME_POINT for point in batch.points)
 
 
-def _end(result: Any, has_finite_loss: bool) -> End:
+def _end(result: Any, has_loss: bool, has_finite_loss: bool) -> End:
     message = result.message if isinstance(result.message, str) else ", ".join(result.message)
     if not has_finite_loss:
-        return End(EndKind.GAVE_UP, f"every loss was infinite ({message})")
+        what = "every loss was infinite" if has_loss else "nothing was evaluated"
+        return End(EndKind.GAVE_UP, f"{what} ({message})")
     return End(EndKind.CONVERGED if result.success else EndKind.GAVE_UP, message)
 
 

@@ -35,12 +35,15 @@ Value = TypeVar("Value")
 MOST_UNANSWERABLE = 1000
 """So many points in a row that are not finite end a call; the longest line searches ask for a few hundred."""
 
+MOST_IDLE = 50
+"""So many iterations in a row without an evaluation end a call; a healthy one evaluates in each."""
+
 _is_inside: ContextVar[bool] = ContextVar("_is_inside", default=False)
 """Whether the code that asks runs inside a suspendable call; a greenlet has context variables of its own."""
 
 
-class NotFiniteError(Exception):
-    """The call asks for nothing but points that are not finite."""
+class StuckError(Exception):
+    """The call goes on without asking for anything that can be evaluated."""
 
 
 class Objective:
@@ -58,6 +61,7 @@ class Objective:
         self._maps_probes = maps_probes
         self._known: deque[float] = deque()
         self._unanswerable = 0
+        self._idle = 0
 
     def __call__(self, x: ArrayLike) -> float:
         """The loss at `x`, shape (dimension,)."""
@@ -66,8 +70,7 @@ class Objective:
         point = _into_cube(x)
         if point is None:
             return self._no_losses(1)[0]
-        self._unanswerable = 0
-        return _hand_over(Batch((point,)))[0]
+        return self._hand_over(Batch((point,)))[0]
 
     def map(self, function: Callable[[Item], Value], items: Iterable[Item]) -> list[Value]:
         """`function` of each item, where `function` wraps this objective and evaluates it once, at the item.
@@ -78,17 +81,30 @@ class Objective:
         points = [_into_cube(item) for item in items]
         finite = [point for point in points if point is not None]
         if finite:
-            self._unanswerable = 0
-            losses = iter(_hand_over(Batch(finite, self._maps_probes)))
+            losses = iter(self._hand_over(Batch(finite, self._maps_probes)))
             self._known.extend(math.inf if point is None else next(losses) for point in points)
         else:
             self._known.extend(self._no_losses(len(points)))
         return [function(item) for item in items]
 
+    def count_iteration(self, _x: Point, _state: object) -> None:
+        """As trust-constr's `callback`: between losses that are infinite it may iterate for seconds, on nothing."""
+        self._idle += 1
+        if self._idle > MOST_IDLE:
+            raise StuckError(f"iterated {self._idle} times without an evaluation")
+
+    def _hand_over(self, batch: Batch) -> Sequence[float]:
+        self._unanswerable = self._idle = 0
+        driver = getcurrent().parent
+        if driver is None:
+            raise RuntimeError("an objective was called outside its suspendable call")
+        losses: Sequence[float] = driver.switch(batch)
+        return losses
+
     def _no_losses(self, count: int) -> list[float]:
         self._unanswerable += count
         if self._unanswerable > MOST_UNANSWERABLE:
-            raise NotFiniteError(f"asked for {self._unanswerable} points in a row that are not finite")
+            raise StuckError(f"asked for {self._unanswerable} points in a row that are not finite")
         return [math.inf] * count
 
 
@@ -178,11 +194,6 @@ def _with_context_of_its_own(function: Callable[[], Result]) -> Callable[[object
             return function()
 
     return run
-
-
-def _hand_over(batch: Batch) -> Sequence[float]:
-    losses: Sequence[float] = getcurrent().parent.switch(batch)
-    return losses
 
 
 def _into_cube(x: Any) -> Point | None:

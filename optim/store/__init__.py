@@ -14,7 +14,7 @@ Reading, at any time and from any fsspec URL:
 * `read_attributes`: status, seed, settings and so on, without opening the rest.
 
 How it works: `layout` is the schema, `documents` its metadata, `chunks` the bytes, `table` rows in memory,
-`optimizers_view` the derived group, `image` the commit, `committed` what a reader sees of it.
+`optimizers_view` the derived group, `image` the commit, `checked` how chunks are read.
 """
 
 from optim.store.folder import RunFolder, list_runs

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from optim.errors import RunExistsError, StoreError
+from optim.errors import RunExistsError, RunNameError, StoreError
 from optim.store.atomic import replace_file
 from optim.store.lock import Holder, RunLock, holder
 
@@ -48,7 +48,8 @@ class RunFolder:
 
         Raises:
             RunExistsError: A run (or anything else) of that name is there.
-            StoreError: The name is not allowed, or the file system refused.
+            RunNameError: The name is not allowed.
+            StoreError: The file system refused.
         """
         place = Path(location)
         try:
@@ -65,11 +66,11 @@ class RunFolder:
         """The folder of a run that exists.
 
         Raises:
-            StoreError: The name is not allowed, or there is no such run.
+            RunNameError: The name is not allowed, or there is no such run.
         """
         path = Path(location) / _checked(name)
         if not (path / "run.toml").is_file():
-            raise StoreError(f"there is no run {name!r} in {location}")
+            raise RunNameError(f"there is no run {name!r} in {location}")
         return cls(path)
 
     @property
@@ -133,7 +134,7 @@ def list_runs(location: str | os.PathLike[str]) -> list[RunFolder]:
 
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise StoreError(
+        raise RunNameError(
             f"a run cannot be called {name!r}; allowed are at most {NAME_LENGTH} letters (a-z), digits,"
             " '.', '_' and '-', the first one no '.' or '-'"
         )

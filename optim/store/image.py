@@ -15,6 +15,7 @@ from optim.store.documents import DOCUMENT_NAME, Document, documents, to_bytes
 from optim.store.layout import (
     EVALUATIONS,
     EVENTS,
+    GROUPS,
     OPTIMIZERS,
     PARAMETER,
     PARAMETERS,
@@ -62,9 +63,7 @@ class RunImage:
     def __init__(self, path: Path, dimension: int) -> None:
         self.path = path
         self.dimension = dimension
-        self._tables = {
-            group.name: Table(group, dimension) for group in (PARAMETERS, EVALUATIONS, EVENTS, OPTIMIZERS)
-        }
+        self._tables = {group.name: Table(group, dimension) for group in GROUPS}
         self._view = OptimizersView(self._tables[OPTIMIZERS.name], dimension)
         self._workers: dict[str, int] = {}
         self._attributes: dict[str, Any] = {}
@@ -75,10 +74,10 @@ class RunImage:
         """A new store, with its first commit.
 
         Raises:
-            StoreError: Something is there already, or an attribute is not a JSON value.
+            StoreError: A run is there already, or an attribute is not a JSON value.
             OSError: The file system refused.
         """
-        if path.exists():
+        if (path / DOCUMENT_NAME).exists():  # without a root document nothing was ever committed
             raise StoreError(f"{path} exists; resume it, or choose another place")
         image = cls(path, len(parameters))
         image.set_attributes(json_attributes(attributes))
@@ -108,7 +107,7 @@ class RunImage:
         }
         image._workers = {name: index for index, name in enumerate(reader.workers)}
         image._commit = reader.commit
-        for group in (PARAMETERS, EVALUATIONS, EVENTS, OPTIMIZERS):
+        for group in GROUPS:
             start = 0 if group.is_view else reader.size(group) // group.chunk_rows * group.chunk_rows
             image._tables[group.name].restore(start, reader.columns(group, start), image._commit)
         return image
@@ -140,7 +139,7 @@ class RunImage:
         """Write what changed; after a failure it can be repeated.
 
         Raises:
-            OSError: The file system refused. Readers still see the commit before.
+            OSError: The file system refused. Readers see the commit before, or the new one.
         """
         number = self._commit + 1
         for table in self._tables.values():

@@ -19,9 +19,9 @@ from zarr.storage import FsspecStore, LocalStore
 from optim.errors import DamagedStoreError, SchemaError, StoreError
 from optim.journal import INPUT_KINDS, EvaluationRow, EventKind, EventRow
 from optim.outcome import Outcome
-from optim.store.committed import CommittedStore
+from optim.store.checked import CheckedStore
 from optim.store.documents import DOCUMENT_NAME, Document
-from optim.store.layout import EVALUATIONS, EVENTS, OPTIMIZERS, PARAMETER, SCHEMA_VERSION, Group
+from optim.store.layout import EVALUATIONS, EVENTS, OPTIMIZERS, PARAMETERS, SCHEMA_VERSION, Group
 
 _ATTEMPTS = 20
 
@@ -52,8 +52,9 @@ def open_run(path: str | os.PathLike[str]) -> RunReader:
     url = str(path)
     for _ in range(_ATTEMPTS):
         root = _read_root(url)
-        reader = RunReader(url, root)
-        # The files of this commit's view are rewritten only after the next commit.
+        _parse(url, root)
+        reader = RunReader(url)
+        # the files of a commit's view are rewritten only after the next commit
         if _read_root(url) == root:
             return reader
     raise StoreError(f"{url} changed {_ATTEMPTS} times while it was being opened; open a copy of it instead")
@@ -66,15 +67,17 @@ class RunReader:
 
     Args:
         url: Where the store is.
-        root: The bytes of its root document.
     """
 
-    def __init__(self, url: str, root: bytes) -> None:
-        self.attributes: dict[str, Any] = _parse(url, root)["attributes"]
-        """The root attributes."""
-        store: Any = CommittedStore(_store(url), root)  # xarray's annotation knows no Zarr stores
+    def __init__(self, url: str) -> None:
+        store: Any = CheckedStore(_store(url))  # xarray's annotation knows no Zarr stores
         self._tree = xr.open_datatree(store, engine="zarr")
         self._optimizers = self._load(OPTIMIZERS)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The root attributes."""
+        return {str(name): value for name, value in self._tree.attrs.items()}
 
     @property
     def commit(self) -> int:
@@ -84,7 +87,7 @@ class RunReader:
     @property
     def dimension(self) -> int:
         """How many parameters there are."""
-        return int(self._tree.sizes[PARAMETER])
+        return self.size(PARAMETERS)
 
     @property
     def workers(self) -> list[str]:
@@ -93,7 +96,7 @@ class RunReader:
 
     def size(self, group: Group) -> int:
         """How many rows a group has."""
-        return int(self._tree[group.name].sizes.get(group.dim, 0)) if group.name else self.dimension
+        return int(self._node(group).sizes[group.dim])
 
     def tree(self) -> xr.DataTree:
         """Everything, as xarray shows it; evaluations and events are read from the store when they are used.
@@ -174,7 +177,7 @@ class RunReader:
         Raises:
             DamagedStoreError: A chunk is missing or damaged.
         """
-        dataset = (self._tree[group.name] if group.name else self._tree).to_dataset()
+        dataset = self._node(group).to_dataset()
         rows = slice(start, stop)
         return {
             column.name: dataset[column.name][rows].to_numpy().astype(column.numpy_dtype)
@@ -183,7 +186,10 @@ class RunReader:
 
     def _load(self, group: Group) -> xr.Dataset:
         has_points = any(column.is_point for column in group.columns)
-        return self._tree[group.name].to_dataset(inherit=has_points).load()
+        return self._node(group).to_dataset(inherit=has_points).load()
+
+    def _node(self, group: Group) -> xr.DataTree:
+        return self._tree.children[group.name] if group.name else self._tree
 
     def _with_coordinates(self, dataset: xr.Dataset, group: Group) -> xr.Dataset:
         numbers = np.arange(1, dataset.sizes[group.dim] + 1)

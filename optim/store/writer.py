@@ -75,7 +75,7 @@ class RunWriter:
             flush_evaluations: See the class.
 
         Raises:
-            StoreError: Something is there already, an attribute is not JSON, or the file system refused.
+            StoreError: A run is there already, an attribute is not JSON, or the file system refused.
         """
         try:
             image = RunImage.create(Path(path), parameters, attributes or {})

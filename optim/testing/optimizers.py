@@ -7,8 +7,8 @@ import math
 import random
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from itertools import cycle
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 from greenlet import greenlet
 
-from optim.ask_tell import AskTell, Batch, EndKind, Point, Start
+from optim.ask_tell import AskTell, EndKind, Point, Start
 from optim.errors import OutOfOrderError
 from optim.optimizers.base import Optimizer
 from optim.options import Policy
 from optim.testing.policies import PolicyConformance
 
 Loss = Callable[[Point], float]
+Look = Callable[[Sequence[Point]], None]
 
 SAME_POINT = 1e-9
 """Distance in the unit cube up to which two points are one that was rounded differently."""
@@ -40,12 +41,12 @@ class OptimizerConformance(PolicyConformance):
     """Give it a fixture `optimizer`. Class attributes bound how much is run.
 
     Attributes:
-        calls: About how many evaluations show that two trajectories are the same.
-        calls_until_hopeless: Within about so many infinite losses it gives up, or is closed.
+        turns: So many batches show that two trajectories are the same.
+        turns_until_hopeless: After so many batches of infinite losses it need not have given up, but is closed.
     """
 
-    calls = 40
-    calls_until_hopeless = 2000
+    turns = 15
+    turns_until_hopeless = 500
 
     @pytest.fixture
     def policy(self, optimizer: Optimizer) -> Policy:
@@ -87,29 +88,28 @@ class OptimizerConformance(PolicyConformance):
     ) -> None:
         """Also when it starts on the faces, and when the loss slopes towards them."""
         start = _start(dimension)
-        living = optimizer.start(start if place is None else start._replace(x0=np.full(dimension, place)))
-        for points, _, _ in _run(living, lambda x: -float(x.sum()), self.calls):
+        if place is not None:
+            start = start._replace(x0=np.full(dimension, place))
+        for points, _, _ in self._run(optimizer, start, lambda x: -float(x.sum())):
             assert points
             for point in points:
                 assert len(point) == dimension
                 assert all(0.0 <= coordinate <= 1.0 for coordinate in point)
-        living.close()
 
     def test_a_point_belongs_to_whom_it_was_given(self, optimizer: Optimizer, dimension: int) -> None:
         """The algorithm does not change it later, and does not see what others do with it."""
         kept: list[tuple[Point, Point]] = []
 
-        def keep(points: list[Point]) -> None:
+        def keep(points: Sequence[Point]) -> None:
             kept.extend((point, point.copy()) for point in points)
 
-        def spoil(points: list[Point]) -> None:
+        def spoil(points: Sequence[Point]) -> None:
             for point in points:
                 if point.flags.writeable:
                     point[:] = math.nan
 
-        untouched = _run(optimizer.start(_start(dimension)), bowl, self.calls, keep)
-        spoiled = _run(optimizer.start(_start(dimension)), bowl, self.calls, spoil)
-        assert untouched == spoiled
+        untouched = self._run(optimizer, _start(dimension), look=keep)
+        assert self._run(optimizer, _start(dimension), look=spoil) == untouched
         assert all(point.dtype == np.float64 for point, _ in kept)
         assert all(np.array_equal(point, as_given) for point, as_given in kept)
 
@@ -117,7 +117,7 @@ class OptimizerConformance(PolicyConformance):
         """`Start` is shared with whoever made it."""
         start = _start(dimension)
         x0 = start.x0.copy()
-        _run(optimizer.start(start), bowl, self.calls)
+        self._run(optimizer, start)
         assert np.array_equal(start.x0, x0)
 
     def test_the_same_stream_gives_the_same_trajectory(self, optimizer: Optimizer, dimension: int) -> None:
@@ -126,59 +126,54 @@ class OptimizerConformance(PolicyConformance):
         for seed in (1, 2):
             np.random.seed(seed)
             random.seed(seed)
-            state, other_state = repr(np.random.get_state()), random.getstate()
-            trajectories.append(_run(optimizer.start(_start(dimension)), bowl, self.calls))
-            assert repr(np.random.get_state()) == state
-            assert random.getstate() == other_state
+            state = _global_random_state()
+            trajectories.append(self._run(optimizer, _start(dimension)))
+            assert _global_random_state() == state
         assert trajectories[0] == trajectories[1]
 
     def test_lives_that_take_turns_do_not_notice_each_other(
         self, optimizer: Optimizer, dimension: int
     ) -> None:
         """Interleaved, each has the trajectory that it has alone."""
-        alone = [_run(optimizer.start(_start(dimension, seed)), bowl, self.calls) for seed in range(3)]
+        alone = [self._run(optimizer, _start(dimension, seed)) for seed in range(3)]
         living = [optimizer.start(_start(dimension, seed)) for seed in range(3)]
-        together = take_turns(living, bowl, self.calls)
+        together = take_turns(living, bowl, self.turns)
+        for one in living:
+            one.close()
         assert together == alone
 
-    @pytest.mark.parametrize("turns", [*range(8), 15, 30])
-    def test_closed_at_any_step_it_leaves_nothing_behind(
-        self, optimizer: Optimizer, dimension: int, turns: int
-    ) -> None:
-        """Neither a suspended greenlet nor a thread; asked or told, and also when nobody closes it."""
-        before = _left_behind()
-        for is_closed in (True, False):
-            living = optimizer.start(_start(dimension))
-            for _ in range(turns):
-                if living.end is None:
-                    living.tell([bowl(point) for point in living.ask().points])
-            if living.end is None:
-                living.ask()
-            if is_closed:
-                living.close()
-                living.close()
-                with pytest.raises(OutOfOrderError):
+    def test_stopped_at_any_step_it_leaves_nothing_behind(self, optimizer: Optimizer) -> None:
+        """Neither a suspended greenlet nor a thread: asked or told last, closed or only forgotten."""
+        before = _suspended_greenlets(), set(threading.enumerate())
+        for turns in (*range(5), self.turns):
+            for is_asked, is_closed in product((True, False), repeat=2):
+                living = optimizer.start(_start(3))
+                take_turns([living], bowl, turns)
+                if is_asked and living.end is None:
                     living.ask()
-            del living
-        assert _left_behind() == before
+                if is_closed:
+                    living.close()
+                    living.close()
+                    with pytest.raises(OutOfOrderError):
+                        living.ask()
+                del living
+        if _suspended_greenlets() != before[0]:
+            gc.collect()  # slow, and only what is part of a cycle needs it
+        assert (_suspended_greenlets(), set(threading.enumerate())) == before
 
     def test_without_one_finite_loss_it_never_converges(self, optimizer: Optimizer, dimension: int) -> None:
         """It gives up sooner or later, or can be closed."""
         living = optimizer.start(_start(dimension))
-        _run(living, lambda _x: math.inf, self.calls_until_hopeless)
+        take_turns([living], lambda _x: math.inf, self.turns_until_hopeless)
         living.close()
-        assert living.end is None or living.end.kind is EndKind.GAVE_UP
+        assert living.end is None or living.end.kind is EndKind.GAVE_UP, living.end
 
-    @pytest.mark.parametrize("seed", range(4))
     def test_infinite_losses_here_and_there_do_not_crash_it(
-        self, optimizer: Optimizer, dimension: int, seed: int
+        self, optimizer: Optimizer, dimension: int
     ) -> None:
         """Evaluations fail; an algorithm makes of it what it can."""
-        dice = np.random.default_rng(seed)
-        living = optimizer.start(_start(dimension, seed))
-        _run(living, lambda x: math.inf if dice.random() < 0.3 else bowl(x), 5 * self.calls)
-        living.close()
-        assert living.end is None or living.end.kind is not EndKind.CRASHED, living.end
+        for seed in range(3):
+            self._run(optimizer, _start(dimension, seed), _often_infinite(seed))
 
     def test_asking_and_telling_go_in_turns(self, optimizer: Optimizer, dimension: int) -> None:
         """A whole batch is told, once, and only after it was asked."""
@@ -203,6 +198,15 @@ class OptimizerConformance(PolicyConformance):
         assert optimizer.title
         assert optimizer.model_copy(update={"label": "mine"}).title == "mine"
 
+    def _run(
+        self, optimizer: Optimizer, start: Start, loss: Loss | None = None, look: Look | None = None
+    ) -> list[Told]:
+        living = optimizer.start(start)
+        (told,) = take_turns([living], loss or bowl, self.turns, look)
+        living.close()
+        assert living.end is None or living.end.kind is not EndKind.CRASHED, living.end
+        return told
+
 
 def bowl(x: Point) -> float:
     """A rippled bowl with its minimum inside the unit cube, dimensionless."""
@@ -210,43 +214,32 @@ def bowl(x: Point) -> float:
     return float((weights * (x - 0.37) ** 2).sum() + 0.05 * np.cos(17.0 * x).sum())
 
 
-def take_turns(living: list[AskTell], loss: Loss, calls: int) -> list[list[Told]]:
-    """Drive several optimizers, one batch of each in turn, until each has had `calls` evaluations or ended."""
+def take_turns(
+    living: Sequence[AskTell], loss: Loss, turns: int, look: Look | None = None
+) -> list[list[Told]]:
+    """Drive several optimizers, one batch of each in turn, for so many turns, or until each has ended.
+
+    Args:
+        living: Each is left as it then stands.
+        loss: Of a point; dimensionless.
+        turns: Batches of each.
+        look: Sees the points of each batch before their losses are told.
+
+    Returns:
+        What each was told, in order.
+    """
     told: list[list[Told]] = [[] for _ in living]
-    going = set(range(len(living)))
-    for number in cycle(range(len(living))):
-        if not going:
-            return told
-        if number in going:
-            told[number].append(_turn(living[number], loss))
-            if living[number].end is not None or _count(told[number]) >= calls:
-                living[number].close()
-                going.discard(number)
+    for _ in range(turns):
+        for one, its in zip(living, told, strict=True):
+            if one.end is None:
+                batch = one.ask()
+                points = tuple(tuple(point.tolist()) for point in batch.points)
+                losses = tuple(loss(point) for point in batch.points)
+                if look is not None:
+                    look(batch.points)
+                one.tell(losses)
+                its.append(Told(points, batch.probes, losses))
     return told
-
-
-def _run(
-    living: AskTell, loss: Loss, calls: int, look: Callable[[list[Point]], None] | None = None
-) -> list[Told]:
-    told: list[Told] = []
-    while living.end is None and _count(told) < calls:
-        told.append(_turn(living, loss, look))
-    living.close()
-    return told
-
-
-def _turn(living: AskTell, loss: Loss, look: Callable[[list[Point]], None] | None = None) -> Told:
-    batch: Batch = living.ask()
-    points = tuple(tuple(point.tolist()) for point in batch.points)
-    losses = tuple(loss(point) for point in batch.points)
-    if look is not None:
-        look(list(batch.points))
-    living.tell(losses)
-    return Told(points, batch.probes, losses)
-
-
-def _count(told: list[Told]) -> int:
-    return sum(len(batch.losses) for batch in told)
 
 
 def _start(dimension: int, seed: int = 0) -> Start:
@@ -254,7 +247,15 @@ def _start(dimension: int, seed: int = 0) -> Start:
     return Start(np.random.default_rng(place).random(dimension), np.random.default_rng(stream))
 
 
-def _left_behind() -> tuple[int, set[str]]:
-    gc.collect()
-    greenlets = sum(1 for thing in gc.get_objects() if type(thing) is greenlet and not thing.dead)
-    return greenlets, {thread.name for thread in threading.enumerate()}
+def _often_infinite(seed: int) -> Loss:
+    dice = np.random.default_rng(seed)
+    return lambda x: math.inf if dice.random() < 0.3 else bowl(x)
+
+
+def _global_random_state() -> tuple[bytes, object, object]:
+    _, keys, position, *_ = np.random.get_state(legacy=True)
+    return np.asarray(keys).tobytes(), position, random.getstate()
+
+
+def _suspended_greenlets() -> int:
+    return sum(1 for thing in gc.get_objects() if type(thing) is greenlet and not thing.dead)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 
-from optim.journal import EvaluationRow, EventKind, EventRow
+from optim.journal import END_KINDS, EvaluationRow, EventKind, EventRow
 from optim.outcome import Outcome
 from optim.space import Parameter
 from optim.store.layout import GROUPS
@@ -54,6 +55,34 @@ class Rows:
 
     def session_start(self, sequence: int = 0, evaluation: int = 0) -> EventRow:
         return EventRow(sequence, evaluation, EventKind.SESSION_START, text="process 1 on node1")
+
+    derived = (
+        "start_evaluation",
+        "end",
+        "reason",
+        "end_evaluation",
+        "evaluations",
+        "best_loss",
+        "best_evaluation",
+    )
+
+    def optimizers_by_hand(
+        self, evaluations: Sequence[EvaluationRow], events: Sequence[EventRow]
+    ) -> dict[str, list[object]]:
+        """What the table of optimizers must say, by column, computed one row after the other."""
+        table: list[list[object]] = []
+        for row in events:
+            if row.kind is EventKind.SPAWN:
+                table.append([row.evaluation, "", "", -1, 0, math.nan, -1])
+            elif row.kind in END_KINDS and row.optimizer > 0:
+                table[row.optimizer - 1][1:4] = [str(row.kind), row.text, row.evaluation]
+        for number, row in enumerate(evaluations, start=1):
+            if row.optimizer > 0:
+                entry = table[row.optimizer - 1]
+                entry[4] += 1
+                if row.outcome is Outcome.OK and math.isfinite(row.loss) and not row.loss >= entry[5]:
+                    entry[5:7] = [row.loss, number]
+        return {name: [entry[place] for entry in table] for place, name in enumerate(self.derived)}
 
     def same(self, some: object, others: object) -> bool:
         """Whether rows are equal, nan being equal to nan."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from unittest import mock
 
@@ -24,11 +24,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from optim.journal import END_KINDS, INPUT_KINDS, EvaluationRow, EventKind, EventRow
+from optim.errors import StoreError
+from optim.journal import INPUT_KINDS, EvaluationRow, EventKind, EventRow
 from optim.outcome import Outcome
-from optim.store import atomic as atomic_module
-from optim.store import open_run
+from optim.store import atomic, open_run
 from optim.store.image import RunImage
+from optim.store.layout import OPTIMIZERS
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
@@ -41,8 +42,8 @@ class Killed(BaseException):
 
 
 def death_at_file(count: int) -> AbstractContextManager[object]:
-    """Until the context ends, the file of that number (from 0), and all later ones, cannot be put in place."""
-    real, calls = atomic_module.os.replace, []
+    """Until the context ends, the file of that number (from 0) and all later ones are never put in place."""
+    real, calls = atomic.os.replace, []
 
     def replace(source: Path, target: Path) -> None:
         calls.append(target)
@@ -50,48 +51,7 @@ def death_at_file(count: int) -> AbstractContextManager[object]:
             raise Killed
         real(source, target)
 
-    return mock.patch.object(atomic_module.os, "replace", replace)
-
-
-def optimizers_by_hand(
-    evaluations: Sequence[EvaluationRow], events: Sequence[EventRow]
-) -> list[dict[str, object]]:
-    table: list[dict[str, object]] = []
-    for row in events:
-        if row.kind is EventKind.SPAWN:
-            table.append(
-                {
-                    "number": row.optimizer,
-                    "label": f"block {row.optimizer}",
-                    "start_evaluation": row.evaluation,
-                    "end": "",
-                    "reason": "",
-                    "end_evaluation": -1,
-                    "evaluations": 0,
-                    "best_loss": math.nan,
-                    "best_evaluation": -1,
-                }
-            )
-        elif row.kind in END_KINDS and row.optimizer > 0:
-            table[row.optimizer - 1] |= {
-                "end": str(row.kind),
-                "reason": row.text,
-                "end_evaluation": row.evaluation,
-            }
-    for number, row in enumerate(evaluations, start=1):
-        if row.optimizer == 0:
-            continue
-        entry = table[row.optimizer - 1]
-        entry["evaluations"] += 1
-        counts = row.outcome is Outcome.OK and math.isfinite(row.loss)
-        if counts and not row.loss >= entry["best_loss"]:
-            entry |= {"best_loss": row.loss, "best_evaluation": number}
-    return table
-
-
-def columns_of(dataset: xr.Dataset, names: Sequence[str]) -> list[dict[str, object]]:
-    lists = [dataset[name].to_numpy().tolist() for name in names]
-    return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
+    return mock.patch.object(atomic.os, "replace", replace)
 
 
 class RunMachine(RuleBasedStateMachine):
@@ -173,11 +133,8 @@ class RunMachine(RuleBasedStateMachine):
     def die_while_committing(self, count: int, is_littered: bool) -> None:
         self.image.set_attributes({"round": self.round + 1})
         before = (self.path / "zarr.json").read_bytes()
-        with death_at_file(count):
-            try:
-                self.image.commit()
-            except Killed:
-                pass
+        with death_at_file(count), suppress(Killed):
+            self.image.commit()
         if (self.path / "zarr.json").read_bytes() != before:
             self.round += 1
             self.committed = (self.evaluations[:], self.events[:], self.round)
@@ -196,17 +153,17 @@ class RunMachine(RuleBasedStateMachine):
         assert self.rows.same(reader.event_rows(), events)
         inputs = [*evaluations, *(row for row in events if row.kind in INPUT_KINDS)]
         assert self.rows.same(reader.journal(), sorted(inputs, key=lambda row: row.sequence))
-        by_hand = optimizers_by_hand(evaluations, events)
-        names = list(optimizers_by_hand([], [self.rows.spawn(0, 0, 1)])[0])
-        assert str(columns_of(reader.optimizers(), names)) == str(by_hand)
+        optimizers = reader.optimizers()
+        table = {name: optimizers[name].to_numpy().tolist() for name in self.rows.derived}
+        assert repr(table) == repr(self.rows.optimizers_by_hand(evaluations, events))
 
 
 def test_a_reader_sees_exactly_the_last_commit_over_any_life_of_a_run(rows) -> None:
     run_state_machine_as_test(
         lambda: RunMachine(rows),
         settings=settings(
-            max_examples=12,
-            stateful_step_count=14,
+            max_examples=8,
+            stateful_step_count=12,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
         ),
@@ -249,6 +206,17 @@ def test_a_death_at_each_file_of_a_commit_leaves_the_commit_before_or_the_new_on
     assert seen == [old] * switch + [new] * (len(seen) - switch)
 
 
+@pytest.mark.parametrize("count", [0, 3, 9])
+def test_a_run_that_died_before_its_first_commit_can_be_created_again(count, rows, tmp_path) -> None:
+    path = tmp_path / "run.zarr"
+    with death_at_file(count), suppress(Killed):
+        RunImage.create(path, rows.parameters, {})
+    made = (path / "zarr.json").exists()
+    with pytest.raises(StoreError, match="exists") if made else nullcontext():
+        RunImage.create(path, rows.parameters, {})
+    assert open_run(path).dimension == 2
+
+
 @pytest.mark.parametrize("fate", ["left", "truncated", "deleted", "replaced by garbage"])
 def test_what_becomes_of_uncommitted_files_does_not_matter(fate, rows, tmp_path) -> None:
     path = tmp_path / "run.zarr"
@@ -277,3 +245,30 @@ def test_what_becomes_of_uncommitted_files_does_not_matter(fate, rows, tmp_path)
     image.absorb(second, [])
     image.commit()
     assert rows.same(open_run(path).evaluation_rows(), first + second)
+
+
+def files_of_a_commit(image: RunImage) -> int:
+    real, targets = atomic.os.replace, []
+
+    def replace(source: Path, target: Path) -> None:
+        targets.append(target)
+        real(source, target)
+
+    with mock.patch.object(atomic.os, "replace", replace):
+        image.commit()
+    return len(targets)
+
+
+def test_what_a_commit_writes_does_not_grow_with_the_run(rows, tmp_path) -> None:
+    image = RunImage.create(tmp_path / "run.zarr", rows.parameters, {})
+    counts = []
+    for length in (1, 50):
+        for _ in range(length):
+            image.absorb(
+                [rows.evaluation(9)], [rows.spawn(9, 9, image.size(OPTIMIZERS) + 1), rows.session_start()]
+            )
+        image.commit()
+        image.commit()
+        image.absorb([rows.evaluation(9)], [rows.session_start()])
+        counts.append(files_of_a_commit(image))
+    assert counts[0] == counts[1]

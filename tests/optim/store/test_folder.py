@@ -22,13 +22,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from optim.errors import RunExistsError, RunLockedError, StoreError
-from optim.store import RunFolder, list_runs
+from optim.store import RunFolder, list_runs, lock
 
-HOLD = """
-import os, sys
-from pathlib import Path
-from optim.store.lock import RunLock
-lock = RunLock(Path(sys.argv[1]))
+# the module by its file: importing the package would bring xarray, and take a second
+HOLD = f"""
+import importlib.util, os, pathlib, sys
+spec = importlib.util.spec_from_file_location("lock", {lock.__file__!r})
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+held = module.RunLock(pathlib.Path(sys.argv[1]))
 """
 HOLD_AND_WAIT = HOLD + "print('held', flush=True); sys.stdin.read()"
 HOLD_FORK_AND_DIE = (
@@ -76,7 +78,7 @@ def test_a_new_folder_has_the_run_file_as_given_and_an_inbox(tmp_path) -> None:
         "..",
         "../x",
         "a/b",
-        "/tmp",
+        "/etc",
         ".hidden",
         "-rf",
         "a b",

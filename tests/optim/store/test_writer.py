@@ -18,7 +18,7 @@ import pytest
 
 from optim.errors import StoreError
 from optim.journal import EventKind, EventRow
-from optim.store import RunWriter, open_run, read_attributes
+from optim.store import RunWriter, layout, open_run, read_attributes
 from optim.store.image import RunImage
 
 NEVER_S = 3600.0
@@ -97,10 +97,15 @@ def test_a_full_disk_is_told_by_the_next_call_and_loses_nothing_that_was_taken(p
     with RunWriter.create(path, rows.parameters, flush_s=0.01) as writer:
         full_disk()
         taken = 0
-        with pytest.raises(StoreError, match="No space left"):
+
+        def add_until_told() -> None:
+            nonlocal taken
             while True:
                 writer.add_evaluation(rows.evaluation(taken, optimizer=0))
                 taken += 1
+
+        with pytest.raises(StoreError, match="No space left"):
+            add_until_told()
         with pytest.raises(StoreError, match="No space left"):
             writer.add_event(rows.session_start())
         with pytest.raises(StoreError, match="No space left"):
@@ -191,17 +196,25 @@ def test_a_resumed_run_goes_on_where_it_was(path, rows) -> None:
     assert reader.optimizers()["best_evaluation"].values.tolist() == [2, 3]
 
 
-def test_many_dimensions_are_resumed_in_the_middle_of_a_chunk(path, rows) -> None:
-    dimension = 300
-    parameters = [
-        rows.parameters[1].model_copy(update={"name": f"sigma {place}"}) for place in range(dimension)
-    ]
-    points = np.random.default_rng(5).uniform(size=(700, dimension))
-    written = [rows.evaluation(place, optimizer=0)._replace(x=points[place]) for place in range(len(points))]
-    with RunWriter.create(path, parameters) as writer:
-        for row in written[:600]:
+def test_a_run_whose_points_have_smaller_chunks_is_resumed_in_the_middle_of_one(
+    path, rows, small_chunks, monkeypatch
+) -> None:
+    monkeypatch.setattr(layout, "_POINT_CHUNK_BYTES", 3 * 2 * 8)  # three points, for chunks of four rows
+    written = [rows.evaluation(place, optimizer=0) for place in range(11)]
+    with RunWriter.create(path, rows.parameters) as writer:
+        for row in written[:6]:
             writer.add_evaluation(row)
     with RunWriter.resume(path) as writer:
-        for row in written[600:]:
+        for row in written[6:]:
             writer.add_evaluation(row)
-    assert np.array_equal(open_run(path).evaluations()["x"], points)
+    assert rows.same(open_run(path).evaluation_rows(), written)
+
+
+@pytest.mark.parametrize("dimension", [1, 10, 100, 1000, 10**6])
+def test_chunks_of_points_stay_small_and_divide_those_of_the_group(dimension) -> None:
+    for group in (layout.EVALUATIONS, layout.OPTIMIZERS):
+        points = next(column for column in group.columns if column.is_point)
+        chunk_rows, width = group.chunk_shape(points, dimension)
+        assert width == dimension
+        assert group.chunk_rows % chunk_rows == 0
+        assert chunk_rows == 1 or chunk_rows * width * 8 <= 2**20

@@ -1,4 +1,4 @@
-"""One commit of a store, read only, with every chunk checked."""
+"""A store that is read with every chunk checked."""
 
 from __future__ import annotations
 
@@ -10,27 +10,18 @@ from zarr.storage import WrapperStore
 
 from optim.errors import DamagedStoreError
 from optim.store.chunks import is_intact
-from optim.store.documents import DOCUMENT_NAME
 
 _CHUNK = re.compile(r".*/c[./]\d+([./]\d+)?")
 
 
-class CommittedStore(WrapperStore[Store]):
-    """Shows the store as its root document was at one moment, and refuses damaged chunks.
+class CheckedStore(WrapperStore[Store]):
+    """Refuses chunks that are missing or damaged, by name.
 
     zarr by itself takes a missing chunk for one full of fill values.
 
     Args:
         store: Where the chunks are.
-        root: The bytes of the root document.
     """
-
-    def __init__(self, store: Store, root: bytes) -> None:
-        super().__init__(store)
-        self._root = root
-
-    def _with_store(self, store: Store) -> CommittedStore:
-        return CommittedStore(store, self._root)
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -40,8 +31,6 @@ class CommittedStore(WrapperStore[Store]):
         Raises:
             DamagedStoreError: It is a chunk and missing, or its checksum is wrong.
         """
-        if key == DOCUMENT_NAME:
-            return prototype.buffer.from_bytes(self._root)
         value = await super().get(key, prototype, byte_range)
         if _CHUNK.fullmatch(key):
             if value is None:

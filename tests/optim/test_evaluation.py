@@ -1,0 +1,95 @@
+"""One call of a loss.
+
+Invariants:
+
+* One finite real number, in whatever wrapping, is `ok`; nan and infinities are `nonfinite` and keep their value.
+* Anything else that is returned, and any `Exception`, is `exception` with a text that says what was wrong.
+* Interrupts and exits pass. The loss may change its argument: it is its own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from optim.evaluation import evaluate_loss
+from optim.outcome import Outcome
+
+
+@pytest.mark.parametrize(
+    "returned", [2.0, 2, np.float32(2), np.int64(2), np.array(2.0), np.array([2.0]), np.array([[2]])]
+)
+def test_one_real_number_is_the_loss(returned):
+    result = evaluate_loss(lambda x: returned, [1.0])
+    assert result == (Outcome.OK, 2.0, "", "", None)
+    assert type(result.loss) is float
+
+
+@pytest.mark.parametrize("returned", [float("nan"), float("inf"), np.float64("-inf"), np.array([np.inf])])
+def test_what_is_not_finite_keeps_its_value(returned):
+    result = evaluate_loss(lambda x: returned, [1.0])
+    assert result.outcome is Outcome.NONFINITE
+    assert np.array_equal(result.loss, float(np.asarray(returned).item()), equal_nan=True)
+    assert result.text == f"the loss returned {result.loss}"
+
+
+@pytest.mark.parametrize(
+    ("returned", "named"),
+    [
+        (None, "None"),
+        ("2.0", "str '2.0'"),
+        (2j, "complex 2j"),
+        (np.complex128(2j), "complex128"),
+        (True, "bool True"),
+        (np.bool_(True), "True"),
+        (np.array([1.0, 2.0]), r"an array of shape \(2,\)"),
+        (np.array([]), r"an array of shape \(0,\)"),
+        ([2.0], r"list \[2.0\]"),
+    ],
+)
+def test_what_is_no_real_number_is_named(returned, named):
+    result = evaluate_loss(lambda x: returned, [1.0])
+    assert result.outcome is Outcome.EXCEPTION
+    assert np.isnan(result.loss)
+    with pytest.raises(TypeError, match=f"^the loss returned .*{named}.*; it must return one real number$"):
+        raise result.error
+    assert result.text == f"TypeError: {result.error}"
+
+
+def test_an_exception_is_an_outcome_with_its_text_and_traceback():
+    def loss(x):
+        raise ValueError("no convergence")
+
+    result = evaluate_loss(loss, [1.0])
+    assert result.outcome is Outcome.EXCEPTION
+    assert result.text == "ValueError: no convergence"
+    assert "in loss" in result.traceback
+    assert isinstance(result.error, ValueError)
+
+
+def test_an_exception_without_a_message_is_still_named():
+    def loss(x):
+        raise ArithmeticError
+
+    assert evaluate_loss(loss, [1.0]).text == "ArithmeticError"
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_interrupts_pass(interrupt):
+    def loss(x):
+        raise interrupt
+
+    with pytest.raises(interrupt):
+        evaluate_loss(loss, [1.0])
+
+
+def test_the_loss_gets_an_array_of_its_own():
+    x = np.array([1.0, 2.0])
+
+    def loss(own):
+        assert own.dtype == np.float64
+        own[:] = 0.0
+        return 1.0
+
+    assert evaluate_loss(loss, x).loss == 1.0
+    assert x.tolist() == [1.0, 2.0]
