@@ -1,1 +1,46 @@
-"""Managed parallel optimization as a workflow."""
+"""Managed parallel optimization as a workflow: what users import.
+
+    import shoal
+
+    def loss(x):                                   # x: physical values, in the order of the parameters
+        return (x[0] - 0.3) ** 2 + (x[1] - 0.4) ** 2
+
+    problem = shoal.Problem(loss, [shoal.Parameter(name=n, initial=0.5, lower=-1, upper=2) for n in "ab"])
+    found = shoal.run(problem, optimizers=[shoal.Scipy()], exit_conditions=[shoal.MaxTotalFunctionCalls(max=200)])
+    print(found.best)
+
+Every policy is here by the name that run files use, also those of other packages: `shoal.CMAES`, `shoal.Random`,
+`shoal.MaxInteroptimizerDistance` and so on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flows.api import open_run, run
+from optim.errors import ShoalError
+from optim.problem import Problem
+from optim.space import Parameter, Space
+
+if TYPE_CHECKING:
+    from flows.settings import RunSettings as RunSettings
+    from flows.summary import RunSummary as RunSummary
+
+__all__ = ["Parameter", "Problem", "ShoalError", "Space", "open_run", "run"]
+
+
+def _policies() -> dict[str, Any]:
+    from optim.registry import KINDS, catalogue
+
+    return {name: policy for kind in KINDS for name, policy in catalogue(kind).items()}
+
+
+def __getattr__(name: str) -> Any:
+    policies = _policies() if not name.startswith("_") else {}
+    if name not in policies:
+        raise AttributeError(f"module 'shoal' has no attribute {name!r}")
+    return policies[name]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_policies()])

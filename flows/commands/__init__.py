@@ -1,0 +1,1 @@
+"""The subcommands of `shoal`, one to a file; each has a `command`."""

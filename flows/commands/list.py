@@ -1,0 +1,50 @@
+"""`shoal list`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("list")
+@click.option("--location", help="Folder of all runs.  [default: SHOAL_LOCATION or ./runs]")
+def command(location: str | None) -> None:
+    """List all runs: status, evaluations, best loss."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from flows.report import wide_console
+    from flows.run import runs_location
+    from flows.summary import summarize
+    from optim.errors import ShoalError
+    from optim.store import list_runs, open_run
+
+    place = runs_location(location)
+    folders = list_runs(place)
+    if not folders:
+        click.echo(f"no runs in {place}")
+        return
+    table = Table(box=None, header_style="bold")
+    for heading in ("name", "status", "problem"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("evaluations", "optimizers", "best loss"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("why it ended", no_wrap=True, overflow="ellipsis")
+    for folder in folders:
+        try:
+            summary = summarize(folder.name, open_run(folder.store))
+        except ShoalError as error:
+            table.add_row(
+                Text(folder.name), Text("unreadable", style="red"), "", "", "", "", Text(str(error))
+            )
+            continue
+        gone = summary.status == "running" and not folder.is_locked
+        table.add_row(
+            Text(folder.name),
+            "running (its process is gone)" if gone else summary.status,
+            Text(summary.problem),
+            str(summary.evaluations),
+            str(len(summary.optimizers)),
+            f"{summary.best.loss:.6g}" if summary.best else "none",
+            Text(summary.reason),
+        )
+    wide_console().print(table)

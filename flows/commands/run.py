@@ -1,0 +1,79 @@
+"""`shoal run FILE`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from flows.run import RunResult
+
+INTERRUPTED = 130
+CODES = {"finished": 0, "failed": 1, "paused": 75}
+
+
+@click.command("run")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--name", help="Name of the run.  [default: the problem's, with a number]")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of all random numbers.")
+@click.option("--local", is_flag=True, help="Evaluate in this process: neither Prefect nor Dask.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting, as in generator.type=Random or exit_condition.1.max=500; can be repeated.",
+)
+@click.option("--location", help="Folder of all runs.  [default: SHOAL_LOCATION or ./runs]")
+@click.option("-v", "--verbose", is_flag=True, envvar="SHOAL_VERBOSE", help="Log every start and end.")
+@click.option("-q", "--quiet", is_flag=True, envvar="SHOAL_QUIET", help="Only warnings, and no report.")
+def command(
+    file: Path,
+    name: str | None,
+    seed: int | None,
+    local: bool,
+    overrides: tuple[str, ...],
+    location: str | None,
+    verbose: bool,
+    quiet: bool,
+) -> int:
+    """Run the run file FILE (TOML or YAML), as a Prefect flow on Dask unless --local is given."""
+    from rich.console import Console
+
+    from flows.outlook import Outlook
+    from flows.request import request_of
+
+    chosen = [*overrides]
+    if seed is not None:
+        chosen.append(f"seed={seed}")
+    if location is not None:
+        chosen.append(f"store.location={location!r}")
+    request = request_of(file, chosen, name, in_this_process=local)
+    console = Console(stderr=True, quiet=quiet)
+    outlook = Outlook(console, verbose - quiet)
+    if local:
+        from flows.local import run_in_process
+        from tasks.loss import load_loss
+
+        result = run_in_process(request, load_loss(request.settings.problem, request.code_folder), outlook)
+    else:
+        from flows.environment import set_prefect_defaults
+
+        set_prefect_defaults()
+        from flows.launch import run_as_flow
+
+        result = run_as_flow(console, outlook, run_file=str(file.resolve()), name=name, overrides=chosen)
+    if not quiet:
+        _print_report(result)
+    return INTERRUPTED if result.signal else CODES[result.status]
+
+
+def _print_report(result: RunResult) -> None:
+    from flows.report import report, wide_console
+    from flows.summary import summarize
+    from optim.store import RunFolder, open_run
+
+    summary = summarize(result.name, open_run(RunFolder(result.path).store))
+    wide_console().print(report(summary))

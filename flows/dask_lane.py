@@ -1,0 +1,128 @@
+"""The Dask driver: every evaluation a Prefect task run on a worker, a bounded number of them at once."""
+
+from __future__ import annotations
+
+import queue
+import time
+from functools import partial
+
+from distributed import Client, Future
+from prefect_dask.task_runners import PrefectDaskFuture
+
+from flows.cluster import ClusterSettings
+from flows.interruption import Interruption
+from flows.run import OpenRun
+from flows.settings import RunSettings
+from flows.task_runner import SharedContextTaskRunner
+from optim.messages import Evaluated, Submit
+from tasks.evaluate import Evaluation, evaluate, take_evaluation
+
+PER_THREAD = 2
+"""Evaluations in flight for each thread of a worker: one that runs and one that waits beside it."""
+LEAST_IN_FLIGHT = 4
+"""While the workers are still coming."""
+RECOUNT_EVERY_S = 1.0
+"""Workers that come and go are counted this often."""
+
+_WAKE = None
+
+
+class DaskLane:
+    """Feeds a session from Dask workers.
+
+    Args:
+        run: What is worked on.
+        settings: Of the run.
+        code_folder: Where user code is looked for besides installed packages.
+        runner: Started, inside a flow run.
+    """
+
+    def __init__(
+        self,
+        run: OpenRun,
+        settings: RunSettings,
+        code_folder: str | None,
+        runner: SharedContextTaskRunner,
+    ) -> None:
+        self._run = run
+        self._problem = settings.problem
+        self._code_folder = code_folder
+        self._runner = runner
+        self._limit = InFlightLimit(settings.evaluation.max_in_flight, settings.cluster, runner.client)
+        self._done: queue.SimpleQueue[tuple[Submit, PrefectDaskFuture[Evaluation]] | None] = (
+            queue.SimpleQueue()
+        )
+
+    def drive(self, interruption: Interruption) -> None:
+        """Evaluate whatever the session asks for, until the run ends or a signal asks it to stop.
+
+        What is in flight then is waited for and recorded.
+        """
+        session = self._run.session
+        interruption.on_request(lambda: self._done.put(_WAKE))
+        while True:
+            while not interruption() and session.in_flight < self._limit() and (submit := session.next()):
+                self._send(submit)
+            if not session.in_flight:
+                return
+            done = self._done.get()
+            if done is not _WAKE:
+                session.hand_back(self._evaluated(*done))
+
+    def _send(self, submit: Submit) -> None:
+        future: PrefectDaskFuture[Evaluation] = self._runner.submit(
+            evaluate,
+            {
+                "problem": self._problem,
+                "folder": self._code_folder,
+                "optimizer": submit.optimizer,
+                "call": submit.call,
+                "x": submit.x.tolist(),
+            },
+        )
+        future.wrapped_future.add_done_callback(partial(self._note_done, submit, future))
+
+    def _note_done(self, submit: Submit, future: PrefectDaskFuture[Evaluation], _done: Future) -> None:
+        self._done.put((submit, future))
+
+    def _evaluated(self, submit: Submit, future: PrefectDaskFuture[Evaluation]) -> Evaluated:
+        found = take_evaluation(future)
+        return Evaluated(
+            submit.optimizer,
+            submit.call,
+            found.outcome,
+            found.loss,
+            found.started_s - self._run.began_at,
+            found.finished_s - self._run.began_at,
+            found.worker,
+            text=found.text,
+        )
+
+
+class InFlightLimit:
+    """How many evaluations may be with the workers at once; call it to ask.
+
+    Args:
+        given: As set; None: it follows the number of threads that the workers have.
+        cluster: Settings of the cluster.
+        client: Of the cluster.
+    """
+
+    def __init__(self, given: int | None, cluster: ClusterSettings, client: Client) -> None:
+        self._given = given
+        self._client = client
+        most_workers = cluster.adapt.get("maximum", 0)
+        self._least = max(LEAST_IN_FLIGHT, PER_THREAD * int(most_workers) * cluster.threads_per_worker)
+        self._counted = 0
+        self._counted_s = float("-inf")
+
+    def __call__(self) -> int:
+        """The present limit."""
+        if self._given is not None:
+            return self._given
+        now_s = time.monotonic()
+        if now_s - self._counted_s > RECOUNT_EVERY_S:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+            self._counted = PER_THREAD * sum(worker["nthreads"] for worker in workers)
+            self._counted_s = now_s
+        return max(self._counted, self._least)

@@ -1,0 +1,59 @@
+"""Ctrl-C and SIGTERM as a wish that the drivers ask for, never as an exception in the middle of a step.
+
+An exception raised inside a greenlet would kill the optimizer that happens to run in it. So the first signal only
+says that somebody wants to stop: the run drains and saves. The second one stops at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """Whether somebody asked the run to stop. Call it to ask."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self._listeners: list[Callable[[], None]] = []
+
+    def __call__(self) -> bool:
+        """Whether a signal has arrived."""
+        return self.signal is not None
+
+    def on_request(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when the signal arrives; it runs in the handler, so it must only wake somebody up."""
+        self._listeners.append(listener)
+
+    def request(self, number: int, frame: FrameType | None) -> None:
+        """The signal handler.
+
+        Raises:
+            KeyboardInterrupt: At the second signal.
+        """
+        del frame
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = signal.Signals(number)
+        for listener in self._listeners:
+            listener()
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Handle signals until the context ends; outside the main thread, where none arrive, do nothing."""
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+    before = {number: signal.signal(number, interruption.request) for number in SIGNALS}
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

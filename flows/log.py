@@ -1,0 +1,64 @@
+"""A run's log: lines for people, in its folder's `log`, on the console and wherever else asked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from flows.report import last_line
+from optim.journal import EventKind
+from optim.manager import NOBODY_LEFT
+from optim.messages import Announce, Finish
+
+INDENT = " " * 21
+"""What lines after the first of a message begin with, to stand below its text."""
+
+
+class LineFormatter(logging.Formatter):
+    """`[15.07|09:40:49] text`, as users of ParAMS know it."""
+
+    def __init__(self) -> None:
+        super().__init__("[%(asctime)s] %(message)s", datefmt="%d.%m|%H:%M:%S")
+
+
+@contextmanager
+def run_log(path: Path, handlers: Sequence[logging.Handler] = ()) -> Iterator[logging.Logger]:
+    """A logger that writes to `path`, with everything, and to `handlers`, each at its own level."""
+    logger = logging.Logger("shoal.run")
+    file = logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(LineFormatter())
+    for handler in (file, *handlers):
+        logger.addHandler(handler)
+    try:
+        yield logger
+    finally:
+        file.close()
+
+
+def log_decision(logger: logging.Logger, announce: Announce) -> None:
+    """One line for a start or an end of an optimizer."""
+    if announce.optimizer < 0:
+        return
+    level = logging.DEBUG if announce.kind in (EventKind.SPAWN, EventKind.EXIT) else logging.INFO
+    if announce.kind is EventKind.SPAWN:
+        logger.log(level, "optimizer %d: %s", announce.optimizer, announce.text)
+    else:
+        logger.log(level, "optimizer %d %s: %s", announce.optimizer, announce.kind, last_line(announce.text))
+
+
+def log_finish(logger: logging.Logger, finish: Finish) -> None:
+    """Why the run ended, in the tutorial's layout."""
+    if finish.failed:
+        logger.error("The run failed: %s", finish.reason)
+        return
+    if finish.conditions and finish.reason != NOBODY_LEFT:
+        logger.info("Exit conditions met:\n%s", indented(finish.conditions))
+    else:
+        logger.info("%s\n%s", finish.reason, indented(finish.conditions))
+
+
+def indented(lines: Sequence[str]) -> str:
+    """Lines below the text of a message."""
+    return "\n".join(INDENT + line for line in lines)

@@ -1,0 +1,139 @@
+"""The main flow: a run, each of whose evaluations is a Prefect task run on Dask."""
+
+from __future__ import annotations
+
+import logging
+from contextvars import ContextVar
+from pathlib import Path
+
+from prefect import State, flow, get_run_logger, runtime
+from prefect.client.orchestration import get_client
+from prefect.states import Cancelled, Completed, Failed
+
+from flows.cluster import task_runner
+from flows.dask_lane import DaskLane
+from flows.faults import Fault, InvalidSettingsError
+from flows.interruption import interruptible
+from flows.outlook import Outlook
+from flows.request import request_for
+from flows.run import OpenRun, RunRequest, RunResult, opened_run
+from flows.run_file import read_settings
+from flows.server import wait_until_recorded
+from flows.settings import RunSettings
+from flows.task_runner import SharedContextTaskRunner
+from tasks.problem import describe
+
+outlook: ContextVar[Outlook] = ContextVar("outlook", default=Outlook())
+"""How the person who started the flow in this process follows it; by default only in the dashboard."""
+
+
+@flow(name="optimize", persist_result=False)
+def optimize(
+    run_file: str | None = None,
+    name: str | None = None,
+    seed: int | None = None,
+    overrides: list[str] | None = None,
+    settings: RunSettings | None = None,
+    code_folder: str | None = None,
+) -> State[RunResult]:
+    """Run many optimizers on one problem, watched and managed.
+
+    Args:
+        run_file: Path of a run file (TOML or YAML) on the machine that runs the flow; its folder is where user
+            code is looked for besides installed packages.
+        name: Of the run; by default the problem's, with a number.
+        seed: Of all random numbers; by default the run file's.
+        overrides: Settings that win over the run file, as `exit_condition.1.max=500`.
+        settings: Full settings, in place of a run file.
+        code_folder: With settings: where user code is looked for besides installed packages.
+
+    Returns:
+        Completed, Failed, or Cancelled when a signal interrupted it; the data is a `RunResult`.
+
+    Raises:
+        InvalidSettingsError: With every fault of the settings.
+        ProblemError: The workers cannot import the problem.
+        StoreError: The name is taken or not allowed, or the run cannot be written.
+    """
+    chosen = [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
+    text, found, run_file_folder = _settings(run_file, settings, chosen)
+    with task_runner(found.cluster) as runner:
+        request = _request(runner, found, text, name, run_file_folder or code_folder)
+        result = _run_on(runner, request)
+    return _state(result)
+
+
+def _settings(
+    run_file: str | None, settings: RunSettings | None, overrides: list[str]
+) -> tuple[str, RunSettings, str | None]:
+    if (run_file is None) == (settings is None):
+        fault = Fault("", "", "give either a run file or settings")
+        raise InvalidSettingsError("the parameters of the flow", [fault])
+    if run_file is not None:
+        path = Path(run_file)
+        file, found = read_settings(path, overrides)
+        return file.text, found, str(path.resolve().parent)
+    if settings is None or overrides:
+        fault = Fault("", "", "overrides go with a run file; change the settings themselves")
+        raise InvalidSettingsError("the parameters of the flow", [fault])
+    return "", settings, None
+
+
+def _request(
+    runner: SharedContextTaskRunner,
+    settings: RunSettings,
+    text: str,
+    name: str | None,
+    code_folder: str | None,
+) -> RunRequest:
+    """A worker says what the problem is: the manager imports no user code."""
+    description = runner.client.submit(describe, settings.problem, code_folder, pure=False).result()
+    return request_for(
+        settings,
+        description,
+        text=text,
+        name=name,
+        code_folder=code_folder,
+        flow_run_id=str(runtime.flow_run.id),
+    )
+
+
+def _run_on(runner: SharedContextTaskRunner, request: RunRequest) -> RunResult:
+    handler = _ToPrefect()
+    with interruptible() as interruption, opened_run(request, "dask", outlook.get(), [handler]) as run:
+        _name_flow_run(run.folder.name)
+        DaskLane(run, request.settings, request.code_folder, runner).drive(interruption)
+        _wait_for_records(run)
+    return run.result(interruption.signal)
+
+
+def _name_flow_run(name: str) -> None:
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(runtime.flow_run.id, name=name)
+
+
+def _wait_for_records(run: OpenRun) -> None:
+    ended = run.session.manager.run.evaluations
+    recorded = wait_until_recorded(runtime.flow_run.id, ended)
+    if recorded < ended:
+        run.logger.warning("The dashboard shows %d of %d evaluations; the store has all.", recorded, ended)
+
+
+def _state(result: RunResult) -> State[RunResult]:
+    if result.signal:
+        return Cancelled(message=f"Interrupted; run {result.name} is saved.", data=result)
+    if result.status == "failed":
+        return Failed(message=f"Run {result.name} failed: {result.reason}", data=result)
+    return Completed(message=f"Run {result.name}: {result.reason}", data=result)
+
+
+class _ToPrefect(logging.Handler):
+    """Passes the run's log on to the flow run's, which the dashboard shows."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._logger = get_run_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass one line on."""
+        self._logger.log(record.levelno, "%s", record.getMessage())

@@ -1,0 +1,56 @@
+"""How people follow a run: a live view on a terminal, plain log lines without one."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager
+
+from rich.console import Console
+from rich.text import Text
+
+from flows.live import LiveView, progress_lines
+from flows.log import LineFormatter
+from optim.messages import Announce
+from optim.session import Session
+
+
+class Outlook:
+    """What is shown of a run while it goes on.
+
+    Args:
+        console: Where; None: nowhere but in the run's own log.
+        verbosity: -1: warnings only; 0: normal; 1: log lines also on a terminal, and with every start.
+    """
+
+    def __init__(self, console: Console | None = None, verbosity: int = 0) -> None:
+        self._console = console
+        self._is_quiet = verbosity < 0
+        self._view = LiveView() if console and console.is_terminal and verbosity == 0 else None
+        self.handlers: list[logging.Handler] = []
+        if console:
+            level = logging.WARNING if self._view or self._is_quiet else logging.INFO
+            self.handlers.append(ConsoleHandler(console, logging.DEBUG if verbosity > 0 else level))
+
+    def listen(self, announce: Announce) -> None:
+        """Told of every decision of the manager."""
+        if self._view:
+            self._view.announce(announce)
+
+    def following(self, title: str, session: Session, logger: logging.Logger) -> AbstractContextManager[None]:
+        """Show the session's progress until the context ends."""
+        if self._view and self._console:
+            return self._view.showing(title, session, self._console)
+        return progress_lines(session, logger)
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints log lines on a console, above its live view."""
+
+    def __init__(self, console: Console, level: int) -> None:
+        super().__init__(level)
+        self._console = console
+        self.setFormatter(LineFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one."""
+        self._console.print(Text(self.format(record)), soft_wrap=True)

@@ -1,0 +1,200 @@
+"""A run from its settings to its store: folder, lock, journal, log and manager, opened together and closed together.
+
+Both lanes, in this process and as a flow on Dask, work inside `opened_run`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from threadpoolctl import threadpool_limits
+
+from flows.log import log_decision, log_finish, run_log
+from flows.outlook import Outlook
+from flows.provenance import provenance, this_process
+from flows.settings import RunSettings
+from optim.manager import Manager
+from optim.messages import Announce
+from optim.session import Session
+from optim.space import Space
+from optim.store import RunFolder, RunWriter
+
+Lane = Literal["in-process", "dask"]
+Status = Literal["running", "paused", "finished", "failed"]
+SEED_BITS = 32
+
+
+class RunRequest(NamedTuple):
+    """What somebody wants to be run.
+
+    Attributes:
+        settings: Checked.
+        space: Of the problem, with what the settings replace in it.
+        problem_name: For people, and for the name of the run.
+        text: The run file as it was given.
+        name: Of the run; None: the problem's with a number.
+        code_folder: Where user code is looked for besides installed packages; None: nowhere else.
+        flow_run_id: Of the Prefect flow run; empty: none.
+    """
+
+    settings: RunSettings
+    space: Space
+    problem_name: str
+    text: str = ""
+    name: str | None = None
+    code_folder: str | None = None
+    flow_run_id: str = ""
+
+
+class RunResult(NamedTuple):
+    """What has come of a run.
+
+    Attributes:
+        path: Its folder.
+        status: As in its store.
+        reason: As in its store.
+        signal: What interrupted it; 0: nothing did.
+    """
+
+    path: Path
+    status: Status
+    reason: str
+    signal: int = 0
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.path.name
+
+
+class OpenRun:
+    """A run that this process works on.
+
+    Attributes:
+        folder: Where it is.
+        session: Feed this.
+        logger: Says what people should know.
+        began_at: When it began, seconds since the epoch.
+    """
+
+    def __init__(self, folder: RunFolder, session: Session, logger: logging.Logger, began_at: float) -> None:
+        self.folder = folder
+        self.session = session
+        self.logger = logger
+        self.began_at = began_at
+
+    def result(self, signal: int | None) -> RunResult:
+        """What has come of it; `signal` is what interrupted it."""
+        return RunResult(self.folder.path, self.status, self.reason, signal or 0)
+
+    @property
+    def status(self) -> Status:
+        """What it has come to."""
+        finish = self.session.finish
+        if finish is None:
+            return "paused"
+        return "failed" if finish.failed else "finished"
+
+    @property
+    def reason(self) -> str:
+        """Why it ended, or came to rest."""
+        return (
+            self.session.finish.reason if self.session.finish else "interrupted; what was finished is saved"
+        )
+
+
+@contextmanager
+def opened_run(
+    request: RunRequest, lane: Lane, outlook: Outlook, handlers: Sequence[logging.Handler] = ()
+) -> Iterator[OpenRun]:
+    """Start a run, and save what it has come to when the context ends, however it ends.
+
+    Args:
+        request: What to run.
+        lane: Where evaluations will happen.
+        outlook: How people follow it.
+        handlers: Where its log goes besides its folder and the outlook.
+
+    Raises:
+        StoreError: The name is taken or not allowed, or the run cannot be written.
+    """
+    settings = request.settings
+    seed = settings.seed if settings.seed is not None else secrets.randbits(SEED_BITS)
+    folder = RunFolder.create(
+        runs_location(settings.store.location),
+        request.text.encode(),
+        name=request.name,
+        problem=request.problem_name,
+    )
+    with (
+        folder.lock(),
+        threadpool_limits(1, user_api="blas"),
+        RunWriter.create(
+            folder.store,
+            request.space.parameters,
+            _attributes(request, lane, seed),
+            flush_s=settings.store.flush_s,
+            flush_evaluations=settings.store.flush_evaluations,
+        ) as writer,
+        run_log(folder.log, (*outlook.handlers, *handlers)) as logger,
+    ):
+        began_at, began = time.time(), time.perf_counter()
+
+        def announce(decision: Announce) -> None:
+            log_decision(logger, decision)
+            outlook.listen(decision)
+
+        session = Session(
+            Manager(settings, request.space, seed), writer, lambda: time.perf_counter() - began, announce
+        )
+        run = OpenRun(folder, session, logger, began_at)
+        logger.info("Run %s in %s, seed %d", folder.name, folder.path, seed)
+        try:
+            session.begin(this_process())
+            with outlook.following(f"{folder.name}: {request.problem_name}", session, logger):
+                yield run
+        except Exception as error:
+            writer.set_attributes(status="failed", reason=f"{type(error).__name__}: {error}")
+            raise
+        except BaseException as error:
+            writer.set_attributes(status="paused", reason=f"interrupted by {type(error).__name__}")
+            raise
+        _conclude(run, writer)
+
+
+def runs_location(given: str | None) -> Path:
+    """The folder of all runs: as given, or else `SHOAL_LOCATION`, or else `./runs`."""
+    return Path(given or os.environ.get("SHOAL_LOCATION") or "runs")
+
+
+def _attributes(request: RunRequest, lane: Lane, seed: int) -> dict[str, object]:
+    return {
+        "status": "running",
+        "problem": request.problem_name,
+        "entry_point": request.settings.problem,
+        "code_folder": request.code_folder or "",
+        "lane": lane,
+        "seed": seed,
+        "settings": request.settings.model_dump(mode="json"),
+        "flow_run_id": request.flow_run_id,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **provenance(),
+    }
+
+
+def _conclude(run: OpenRun, writer: RunWriter) -> None:
+    finish = run.session.finish
+    conditions = finish.conditions if finish else run.session.manager.exit_lines()
+    if finish:
+        log_finish(run.logger, finish)
+    else:
+        run.logger.warning("%s", run.reason)
+    writer.set_attributes(status=run.status, reason=run.reason, exit_conditions="\n".join(conditions))

@@ -1,0 +1,228 @@
+"""One local Prefect server, with its dashboard, for as long as somebody on this machine uses it.
+
+The server belongs to a `PREFECT_HOME`, not to a run: two runs at once would otherwise write one SQLite file from
+two servers. File locks, which the kernel lets go however a process ends, keep count, in `PREFECT_HOME/shoal/`:
+
+* `users.lock` is held shared by every process that uses the server. The server waits to hold it alone, and then ends.
+* `server.lock` is held by the server while it lives; its text is the URL.
+* `start.lock` is held by whoever comes or goes, so that only one decides at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.events.worker import EventsWorker
+from prefect.logging.configuration import setup_logging
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+from flows import server_process
+from optim.errors import ServerError
+
+SERVER_SETTINGS = {
+    # Each task run is three events; recorded one at a time they cost 44 ms of server CPU, in batches 13 ms.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+    "DO_NOT_TRACK": "1",
+}
+"""What a local server is started with; variables that the environment already has win."""
+
+LOG_LINES = 20
+
+
+@contextmanager
+def local_server(startup_s: float = 120.0) -> Iterator[str]:
+    """A Prefect server to work with: the one that is configured, else a local one.
+
+    Inside, `PREFECT_API_URL` is set for this process and for those that it starts. On the way out every event
+    that this process still holds is sent, and the server is stopped if nobody else uses it.
+
+    Args:
+        startup_s: How long a new server may take until it answers.
+
+    Yields:
+        The URL of the API.
+
+    Raises:
+        ServerError: The configured server does not answer, or a local one does not come up.
+    """
+    _quiet_console()
+    if url := PREFECT_API_URL.value():
+        _check_answers(url)
+        with _events_sent():
+            yield url
+        return
+    home = PREFECT_HOME.value().expanduser().resolve()
+    with _shared_server(home, startup_s) as url, _configured(url), _events_sent():
+        yield url
+
+
+def wait_until_recorded(flow_run_id: UUID, task_runs: int, patience_s: float = 10.0) -> int:
+    """Wait until the server has recorded the end of a flow run's task runs; it lags behind bursts.
+
+    Call it while the workers, which send the events, still live.
+
+    Args:
+        flow_run_id: The flow run.
+        task_runs: How many of its task runs have ended.
+        patience_s: Give up when nothing new was recorded for so long.
+
+    Returns:
+        How many are recorded; fewer than `task_runs` when the server lost some.
+    """
+    ended = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}
+    query = {"flow_runs": {"id": {"any_": [str(flow_run_id)]}}, "task_runs": ended}
+    recorded, changed_s = -1, time.monotonic()
+    with get_client(sync_client=True) as client:
+        while True:
+            count = int(client.request("POST", "/task_runs/count", json=query).json())
+            if count != recorded:
+                recorded, changed_s = count, time.monotonic()
+            if recorded >= task_runs or time.monotonic() - changed_s > patience_s:
+                return recorded
+            time.sleep(0.1)
+
+
+@contextmanager
+def _shared_server(home: Path, startup_s: float) -> Iterator[str]:
+    folder = home / "shoal"
+    folder.mkdir(parents=True, exist_ok=True)
+    own: subprocess.Popen[bytes] | None = None
+    with (folder / "users.lock").open("w") as users, (folder / "server.lock").open("a+") as server:
+        with _locked(folder / "start.lock"):
+            fcntl.flock(users, fcntl.LOCK_SH)  # waits for a server that is just ending
+            if _try_lock(server, fcntl.LOCK_SH):
+                fcntl.flock(server, fcntl.LOCK_UN)
+                own, url = _start(folder, startup_s)
+            else:
+                server.seek(0)
+                url = server.read()
+                _check_answers(url)
+        try:
+            yield url
+        finally:
+            with _locked(folder / "start.lock"):
+                last = _is_last(users)
+                users.close()
+                if last:
+                    fcntl.flock(server, fcntl.LOCK_SH)  # until it has ended
+                    if own:
+                        own.wait()
+
+
+def _start(folder: Path, startup_s: float) -> tuple[subprocess.Popen[bytes], str]:
+    # The socket listens before the server runs: no port is lost to a race, and the first request simply waits.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        url = f"http://{host}:{port}/api"
+        with (folder / "server.log").open("wb") as log:
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-P",  # no folder of the user's shadows a package
+                    server_process.__file__,
+                    str(listener.fileno()),
+                    str(folder / "users.lock"),
+                    str(folder / "server.lock"),
+                ],
+                env={
+                    **SERVER_SETTINGS,
+                    **os.environ,
+                    "PREFECT_HOME": str(folder.parent),
+                    "PREFECT_SERVER_UI_API_URL": url,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[listener.fileno()],
+                start_new_session=True,  # a terminal's Ctrl-C is for the manager alone
+            )
+    try:
+        httpx.get(f"{url}/health", timeout=startup_s, trust_env=False).raise_for_status()
+    except httpx.HTTPError as error:
+        process.kill()
+        code = process.wait()
+        lines = (folder / "server.log").read_text(errors="replace").splitlines()[-LOG_LINES:]
+        how = (
+            f"did not answer within {startup_s:g} s"
+            if isinstance(error, httpx.TimeoutException)
+            else f"ended with code {code}"
+        )
+        raise ServerError(
+            "\n".join([f"the local Prefect server {how}; the end of {folder / 'server.log'}:", *lines])
+        ) from error
+    return process, url
+
+
+def _is_last(users: IO[str]) -> bool:
+    """Whether nobody else uses the server; `users` is held shared."""
+    if _try_lock(users, fcntl.LOCK_EX):
+        return True
+    # Changing a lock lets go of it for a moment, in which the server may have got it.
+    return not _try_lock(users, fcntl.LOCK_SH)
+
+
+def _try_lock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _configured(url: str) -> Iterator[None]:
+    os.environ["PREFECT_API_URL"] = url  # worker processes inherit it
+    try:
+        with temporary_settings({PREFECT_API_URL: url}):
+            yield
+    finally:
+        del os.environ["PREFECT_API_URL"]
+
+
+def _quiet_console() -> None:
+    # What Prefect logs goes to its server; a terminal gets the warnings.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
+    setup_logging(incremental=True)
+
+
+def _check_answers(url: str) -> None:
+    with temporary_settings({PREFECT_API_URL: url}), get_client(sync_client=True) as client:
+        if error := client.api_healthcheck():
+            raise ServerError(
+                f"the Prefect server at {url} does not answer ({error}); start it, or unset PREFECT_API_URL "
+                "for a local one"
+            ) from error
+
+
+@contextmanager
+def _events_sent() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        EventsWorker.drain_all(timeout=10, at_exit=False)  # a later server needs a new connection, too

@@ -1,0 +1,1 @@
+"""The Prefect task that evaluates a loss."""

@@ -1,0 +1,127 @@
+"""The Prefect task that evaluates one loss on a worker, and what its future has to say.
+
+What crosses from worker to manager is plain data, never an exception of the user's: it may not pickle, and the
+manager imports no user code.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from asyncio import CancelledError
+from typing import Any, NamedTuple
+
+from distributed import KilledWorker
+from prefect import State, task
+from prefect.cache_policies import NO_CACHE
+from prefect_dask.task_runners import PrefectDaskFuture
+
+from optim.errors import ProblemError
+from optim.evaluation import LossResult, evaluate_loss
+from optim.outcome import Outcome
+from tasks.loss import load_loss
+
+NAN = float("nan")
+
+
+class Evaluation(NamedTuple):
+    """What came of one evaluation.
+
+    Attributes:
+        outcome: How it ended.
+        loss: What the loss returned; nan where it returned no number.
+        text: What a person should know of a failure; empty: nothing went wrong.
+        started_s: When the loss itself was called, seconds since the epoch; nan: it never was.
+        finished_s: When it ended.
+        worker: Host and process id of who called it.
+    """
+
+    outcome: Outcome
+    loss: float
+    text: str = ""
+    started_s: float = NAN
+    finished_s: float = NAN
+    worker: str = ""
+
+
+class EvaluationFailed(Exception):  # noqa: N818  what failed is the evaluation; the dashboard shows this name
+    """The loss raised, or returned no finite number; ends a task run as Failed.
+
+    Attributes:
+        evaluation: What came of it.
+    """
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        super().__init__(evaluation)
+        self.evaluation = evaluation
+
+    def __str__(self) -> str:
+        return self.evaluation.text
+
+
+@task(
+    cache_policy=NO_CACHE,  # Prefect's cache would be a second, conflicting way to resume
+    persist_result=False,
+    retries=0,
+    task_run_name="optimizer {optimizer} call {call}",  # and never a tag: each is a lock on the server
+)
+def evaluate(problem: str, folder: str | None, optimizer: int, call: int, x: list[float]) -> Evaluation:
+    """Evaluate the loss of a problem at one point.
+
+    Args:
+        problem: Its entry point, `module:attribute`.
+        folder: Where user code is looked for besides installed packages; None: nowhere else.
+        optimizer: Whose point it is; with `call`, the name of the task run.
+        call: The optimizer's own number of it.
+        x: The point, physical units.
+
+    Raises:
+        EvaluationFailed: The loss raised, or returned no finite number.
+    """
+    started_s = time.time()
+    try:
+        loss = load_loss(problem, folder)
+    except ProblemError as error:
+        result = LossResult(Outcome.EXCEPTION, NAN, f"{type(error).__name__}: {error}", error=error)
+    else:
+        started_s = time.time()
+        result = evaluate_loss(loss, x)
+    evaluation = Evaluation(
+        result.outcome,
+        result.loss,
+        result.text,
+        started_s,
+        time.time(),
+        f"{socket.gethostname()}/{os.getpid()}",
+    )
+    if result.outcome is not Outcome.OK:
+        raise EvaluationFailed(evaluation) from result.error
+    return evaluation
+
+
+def take_evaluation(future: PrefectDaskFuture[Evaluation]) -> Evaluation:
+    """The result of a finished future of `evaluate`, which Dask may then forget.
+
+    Dask runs a completed task again when its worker dies while somebody still holds the future.
+    """
+    try:
+        return _evaluation_of(future.wrapped_future.result())
+    except KilledWorker as error:
+        return Evaluation(Outcome.WORKER_LOST, NAN, str(error))
+    except CancelledError as error:
+        return Evaluation(Outcome.CANCELLED, NAN, str(error))
+    except Exception as error:  # noqa: BLE001  what Dask raises where Prefect's engine could not run or answer
+        return Evaluation(Outcome.EXCEPTION, NAN, f"{type(error).__name__}: {error}")
+    finally:
+        future.wrapped_future.release()  # type: ignore[no-untyped-call]
+
+
+def _evaluation_of(state: State[Any]) -> Evaluation:
+    # `State.result()` takes 3 ms, through another thread; results are not persisted, so the data is at hand.
+    found = getattr(state.data, "result", state.data)
+    if isinstance(found, EvaluationFailed):
+        return found.evaluation
+    if isinstance(found, Evaluation):
+        return found
+    return Evaluation(Outcome.EXCEPTION, NAN, state.message or f"the task run ended as {state.name}")

@@ -1,0 +1,68 @@
+"""Finding a user's loss by its entry point, once per process."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from typing import Any
+
+from optim.errors import ProblemError
+from optim.problem import Loss
+
+
+@functools.cache
+def load(entry_point: str, folder: str | None = None) -> Any:
+    """Import what an entry point names.
+
+    Args:
+        entry_point: `module:attribute`; dots go deeper on both sides.
+        folder: Appended to the module path, so that nothing in it shadows an installed module.
+
+    Raises:
+        ProblemError: The entry point has another form, or its module or attribute cannot be imported.
+    """
+    module_name, _, attribute = entry_point.partition(":")
+    if not all(name.isidentifier() for name in (*module_name.split("."), *attribute.split("."))):
+        raise ProblemError(f"given {entry_point!r}; a problem is module:attribute, as in my_fit:loss")
+    if folder is not None and folder not in sys.path:
+        sys.path.append(folder)
+    found = _import(module_name, folder)
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise ProblemError(f"module {module_name!r} has no attribute {attribute!r}") from None
+    return found
+
+
+@functools.cache
+def load_loss(entry_point: str, folder: str | None = None) -> Loss:
+    """The loss function of a problem, or a plain loss, from its entry point.
+
+    Args:
+        entry_point: As for `load`.
+        folder: As for `load`.
+
+    Raises:
+        ProblemError: It cannot be imported or called.
+    """
+    found = load(entry_point, folder)
+    loss: Loss = getattr(found, "loss", found)
+    if not callable(loss):
+        raise ProblemError(
+            f"{entry_point!r} is of type {type(found).__name__}; it must be a Problem or a function of x"
+        )
+    return loss
+
+
+def _import(name: str, folder: str | None) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            where = "among the installed packages" + (f" or in {folder}" if folder is not None else "")
+            raise ProblemError(f"no module named {error.name!r} {where}") from None
+        raise ProblemError(f"importing {name!r} failed: {type(error).__name__}: {error}") from error
+    except Exception as error:
+        raise ProblemError(f"importing {name!r} failed: {type(error).__name__}: {error}") from error

@@ -1,0 +1,106 @@
+"""Evaluations on Dask with a trivial loss: bare futures, prefect-dask's task runner and ours, side by side.
+
+All use one cluster of two worker processes and one tuned local server, and take turns: on a machine that does other
+things as well, ratios mean more than rates.
+"""
+
+from __future__ import annotations
+
+import queue
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from distributed import Client
+from prefect import flow
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect_dask import DaskTaskRunner
+
+from flows.cluster import local_cluster
+from flows.server import local_server, wait_until_recorded
+from flows.task_runner import SharedContextTaskRunner
+from optim.evaluation import LossResult, evaluate_loss
+from tasks.evaluate import evaluate
+from tests.bench.measurement import Measurement
+
+ROUNDS = 3
+WORKERS = 2
+IN_FLIGHT = 2 * WORKERS
+WARM_UP = 10
+EVALUATIONS = {"bare Dask futures": 400, "prefect-dask as it comes": 40, "shoal's task runner": 400}
+BARE, STOCK, SHARED = EVALUATIONS
+
+Submit = Callable[[int], Any]
+
+
+def loss(x: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+    """Next to nothing, so that only the way there is measured."""
+    return float((x**2).sum())
+
+
+def tracked() -> list[Measurement]:
+    """Measure all three."""
+    rates: dict[str, list[float]] = {name: [] for name in EVALUATIONS}
+    with (
+        tempfile.TemporaryDirectory() as home,
+        temporary_settings({PREFECT_HOME: Path(home)}, restore_defaults={PREFECT_API_URL}),
+        local_server(),
+        local_cluster(n_workers=WORKERS, threads_per_worker=1) as cluster,
+    ):
+        address = cluster.scheduler_address
+        for _ in range(ROUNDS):
+            with Client(address, set_as_default=False) as client:
+                rates[BARE].append(_rate(lambda call, to=client: _submit_bare(to, call), EVALUATIONS[BARE]))
+            for name, runner in ((STOCK, DaskTaskRunner), (SHARED, SharedContextTaskRunner)):
+                as_flow = _in_flow.with_options(task_runner=runner(address=address))
+                rates[name].append(as_flow(EVALUATIONS[name]))
+    return [
+        Measurement(BARE, EVALUATIONS[BARE], rates[BARE]),
+        Measurement(STOCK, EVALUATIONS[STOCK], rates[STOCK], reference=BARE),
+        Measurement(SHARED, EVALUATIONS[SHARED], rates[SHARED], reference=BARE, wanted=0.25),
+        Measurement(SHARED, EVALUATIONS[SHARED], rates[SHARED], reference=STOCK, wanted=6.0),
+    ]
+
+
+@flow(name="benchmark")
+def _in_flow(evaluations: int) -> float:
+    rate = _rate(_submit_task, evaluations)
+    count = evaluations + WARM_UP
+    recorded = wait_until_recorded(UUID(flow_run.get_id()), count)
+    if recorded != count:
+        raise RuntimeError(f"{recorded} of {count} task runs were recorded")
+    return rate
+
+
+def _submit_task(call: int) -> Any:
+    return evaluate.submit("tests.bench.tracked:loss", None, call % IN_FLIGHT, call, [0.5, 0.25])
+
+
+def _submit_bare(client: Client, call: int) -> Any:
+    return client.submit(_evaluate_bare, [0.5, 0.25], key=f"bare-{time.time_ns()}-{call}", pure=False)
+
+
+def _evaluate_bare(x: list[float]) -> LossResult:
+    return evaluate_loss(loss, x)
+
+
+def _rate(submit: Submit, evaluations: int) -> float:
+    _evaluate(submit, WARM_UP)
+    begin_s = time.perf_counter()
+    _evaluate(submit, evaluations)
+    return evaluations / (time.perf_counter() - begin_s)
+
+
+def _evaluate(submit: Submit, evaluations: int) -> None:
+    done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    submitted = 0
+    for finished in range(evaluations):
+        while submitted < min(finished + IN_FLIGHT, evaluations):
+            submit(submitted).add_done_callback(done.put)
+            submitted += 1
+        done.get().result()

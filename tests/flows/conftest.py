@@ -1,0 +1,44 @@
+"""One Prefect server and one Dask cluster of two worker processes, for all tests of flows.
+
+They are real, so they are started once. The server keeps its database in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from distributed import LocalCluster
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+from flows.cluster import local_cluster
+from flows.server import local_server
+
+
+@pytest.fixture(scope="session")
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for Prefect that is not the user's."""
+    home = tmp_path_factory.mktemp("prefect")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(home))
+        patch.setenv("PREFECT_LOGGING_LEVEL", "ERROR")
+        patch.delenv("PREFECT_API_URL", raising=False)
+        with temporary_settings({PREFECT_HOME: home}, restore_defaults={PREFECT_API_URL}):
+            yield home
+
+
+@pytest.fixture(scope="session")
+def server(prefect_home: Path) -> Iterator[str]:
+    """The API's URL of a local server."""
+    with local_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def cluster(server: str) -> Iterator[LocalCluster]:
+    """Two worker processes, which inherit the server's URL."""
+    assert os.environ["PREFECT_API_URL"] == server
+    with local_cluster(n_workers=2, threads_per_worker=1) as cluster:
+        yield cluster
