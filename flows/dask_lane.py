@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import queue
 import time
-from functools import partial
 
-from distributed import Client, Future
+from distributed import Client
 from prefect_dask.task_runners import PrefectDaskFuture
 
 from flows.cluster import ClusterSettings
@@ -80,10 +79,7 @@ class DaskLane:
                 "x": submit.x.tolist(),
             },
         )
-        future.wrapped_future.add_done_callback(partial(self._note_done, submit, future))
-
-    def _note_done(self, submit: Submit, future: PrefectDaskFuture[Evaluation], _done: Future) -> None:
-        self._done.put((submit, future))
+        future.add_done_callback(lambda _: self._done.put((submit, future)))
 
     def _evaluated(self, submit: Submit, future: PrefectDaskFuture[Evaluation]) -> Evaluated:
         found = take_evaluation(future)

@@ -32,13 +32,13 @@ def run_as_flow(console: Console | None = None, seen: Outlook | None = None, **p
         console.print(f"Dashboard: {PREFECT_UI_URL.value() or url.removesuffix('/api')}", soft_wrap=True)
         token = outlook.set(seen or Outlook())
         try:
-            state = optimize(**parameters, return_state=True)
+            state: State[Any] = optimize(**parameters, return_state=True)
         finally:
             outlook.reset(token)
     return _result(state)
 
 
-def _result(state: State[RunResult]) -> RunResult:
+def _result(state: State[Any]) -> RunResult:
     found = getattr(state.data, "result", state.data)
     if isinstance(found, RunResult):
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from prefect import State, flow, get_run_logger, runtime
 from prefect.client.orchestration import get_client
@@ -23,8 +24,8 @@ from flows.settings import RunSettings
 from flows.task_runner import SharedContextTaskRunner
 from tasks.problem import describe
 
-outlook: ContextVar[Outlook] = ContextVar("outlook", default=Outlook())
-"""How the person who started the flow in this process follows it; by default only in the dashboard."""
+outlook: ContextVar[Outlook | None] = ContextVar("outlook", default=None)
+"""How the person who started the flow in this process follows it; None: only in the dashboard."""
 
 
 @flow(name="optimize", persist_result=False)
@@ -87,7 +88,8 @@ def _request(
     code_folder: str | None,
 ) -> RunRequest:
     """A worker says what the problem is: the manager imports no user code."""
-    description = runner.client.submit(describe, settings.problem, code_folder, pure=False).result()
+    client: Any = runner.client  # Dask's methods have no types
+    description = client.submit(describe, settings.problem, code_folder, pure=False).result()
     return request_for(
         settings,
         description,
@@ -100,7 +102,10 @@ def _request(
 
 def _run_on(runner: SharedContextTaskRunner, request: RunRequest) -> RunResult:
     handler = _ToPrefect()
-    with interruptible() as interruption, opened_run(request, "dask", outlook.get(), [handler]) as run:
+    with (
+        interruptible() as interruption,
+        opened_run(request, "dask", outlook.get() or Outlook(), [handler]) as run,
+    ):
         _name_flow_run(run.folder.name)
         DaskLane(run, request.settings, request.code_folder, runner).drive(interruption)
         _wait_for_records(run)

@@ -140,16 +140,17 @@ def _override(file: RunFile, text: str) -> Fault | None:
 def _put(holder: Any, path: Path, value: Any) -> None:
     """Set a value deep inside settings, making tables that are not there."""
     part, *rest = path
-    if isinstance(holder, list) and not (isinstance(part, int) and 0 <= part < len(holder)):
-        raise LookupError(f"there are {len(holder)} such blocks, numbered from 1")
-    if not isinstance(holder, list | dict) or (isinstance(holder, dict) and isinstance(part, int)):
+    if isinstance(holder, list):
+        if not (isinstance(part, int) and 0 <= part < len(holder)):
+            raise LookupError(f"there are {len(holder)} such blocks, numbered from 1")
+    elif not (isinstance(holder, dict) and isinstance(part, str)):
         raise LookupError("is not a setting; name one by its keys, as in exit_condition.1.max=500")
-    if not rest:
-        holder[part] = value
-    elif isinstance(holder, list):
+    elif rest:
+        holder.setdefault(part, {})
+    if rest:
         _put(holder[part], tuple(rest), value)
     else:
-        _put(holder.setdefault(part, {}), tuple(rest), value)
+        holder[part] = value
 
 
 def _value(text: str) -> Any:

@@ -1,7 +1,7 @@
 """The `shoal` command, without Prefect: what people type, see and get as an exit code.
 
-Invariants: `--local` runs leave a run that `list` and `show` read; `show --json` has the contract's keys; every bad input
-is one message without a traceback and with exit code 2; a signal saves the run; help needs no heavy imports.
+Invariants: `--local` runs leave a run that `list` and `show` read; `show --json` has the contract's keys; every bad
+input is one message without a traceback and with exit code 2; a signal saves the run; help needs no heavy imports.
 """
 
 import json

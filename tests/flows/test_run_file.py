@@ -4,10 +4,10 @@ Invariants: TOML and YAML give the same settings; each fault has its line, what 
 nearest word; no input gives anything but settings or that message.
 """
 
+import tomllib
 from pathlib import Path
 
 import pytest
-import tomllib
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
