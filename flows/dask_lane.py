@@ -8,10 +8,9 @@ import time
 from distributed import Client
 from prefect_dask.task_runners import PrefectDaskFuture
 
-from flows.cluster import ClusterSettings
 from flows.interruption import Interruption
 from flows.run import OpenRun
-from flows.settings import RunSettings
+from flows.settings import ClusterSettings, RunSettings
 from flows.task_runner import SharedContextTaskRunner
 from optim.messages import Evaluated, Submit
 from tasks.evaluate import Evaluation, evaluate, take_evaluation

@@ -22,6 +22,7 @@ from flows.run_file import read_settings
 from flows.server import wait_until_recorded
 from flows.settings import RunSettings
 from flows.task_runner import SharedContextTaskRunner
+from tasks.evaluate import evaluate
 from tasks.problem import describe
 
 outlook: ContextVar[Outlook | None] = ContextVar("outlook", default=None)
@@ -59,6 +60,7 @@ def optimize(
     chosen = [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
     text, found, run_file_folder = _settings(run_file, settings, chosen)
     with task_runner(found.cluster) as runner:
+        runner.prepare(evaluate)
         request = _request(runner, found, text, name, run_file_folder or code_folder)
         result = _run_on(runner, request)
     return _state(result)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    AliasChoices,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
-from flows.cluster import ClusterSettings
 from optim.errors import SpaceError
 from optim.options import Options
 from optim.space import Parameter, Space
@@ -18,6 +25,46 @@ class EvaluationSettings(Options):
 
     max_in_flight: PositiveInt | None = None
     """How many evaluations may be with the workers at once; by default twice as many as there are threads."""
+
+
+class ClusterSettings(Options):
+    """Dask workers: local ones by default; or those of a running scheduler; or of any cluster class."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    workers: PositiveInt | None = None
+    """Local worker processes; by default as many as there are processors."""
+    threads_per_worker: PositiveInt = 1
+    """Losses that a worker process evaluates at once; a loss that is Python code gains nothing from more."""
+    address: str | None = None
+    """Of a Dask scheduler that runs already, as `tcp://10.0.0.1:8786`."""
+    cluster_class: str | None = Field(default=None, alias="class")
+    """Dotted path of a Dask cluster class, as `dask_jobqueue.SLURMCluster`."""
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the cluster class."""
+    adapt: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the cluster's `adapt`, as `minimum` and `maximum`: workers come and go with the work."""
+
+    @model_validator(mode="after")
+    def _check_combination(self) -> Self:
+        size = {"workers", "threads_per_worker"}
+        if self.address is not None and (others := self._set(size | {"class", "kwargs", "adapt"})):
+            raise ValueError(f"with address, the cluster runs already; leave out {others}")
+        if self.cluster_class is not None and (others := self._set(size)):
+            raise ValueError(
+                f"with class, the size of the cluster goes into kwargs or adapt; leave out {others}"
+            )
+        if self.cluster_class is None and (
+            others := ", ".join(sorted({"n_workers", *size} & self.kwargs.keys()))
+        ):
+            raise ValueError(f"kwargs has {others}; without class, use workers and threads_per_worker")
+        if self.adapt and self.workers is not None:
+            raise ValueError("adapt decides how many workers there are; leave out workers")
+        return self
+
+    def _set(self, names: set[str]) -> str:
+        """Which of these differ from their defaults, as people read it."""
+        return ", ".join(sorted(names & self.model_dump(exclude_defaults=True).keys()))
 
 
 class StoreSettings(Options):

@@ -52,6 +52,11 @@ class SharedContextTaskRunner(DaskTaskRunner):
         self._contexts: dict[frozenset[str], str] = {}
         self._tasks: dict[Task[..., Any], str] = {}
 
+    def prepare(self, *tasks: Task[..., Any]) -> None:
+        """Have every worker that is there now load what these tasks need, before the first is submitted."""
+        context, names = self._shared_context(), [self._shared_task(task) for task in tasks]
+        self.client.run(_load, context, names)
+
     def submit(  # type: ignore[override]  # the overloads tell sync from async tasks, which is all one here
         self,
         task: Task[..., Any],
@@ -116,6 +121,12 @@ class SharedContextTaskRunner(DaskTaskRunner):
         client.register_plugin(plugin)
         self._exit_stack.callback(client.unregister_worker_plugin, plugin.name)
         return plugin.name
+
+
+def _load(shared_context: str, shared_tasks: list[str], dask_worker: Any) -> None:
+    dask_worker.plugins[shared_context].copy()
+    for name in shared_tasks:
+        _ = dask_worker.plugins[name].task
 
 
 def _inputs_of(value: Any) -> set[RunInput]:

@@ -15,7 +15,8 @@ import pytest
 from distributed import Client, LocalCluster
 from pydantic import ValidationError
 
-from flows.cluster import ClusterSettings, local_cluster, task_runner
+from flows.cluster import local_cluster, task_runner
+from flows.settings import ClusterSettings
 
 
 @pytest.mark.parametrize(
