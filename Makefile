@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench constraints clean
+.PHONY: help run test check format bench tutorial constraints clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,6 +29,9 @@ format: $(VENV)/.dev  ## Mend what can be mended by itself
 
 bench: $(VENV)/.dev  ## Measure speed side by side; writes bench.json
 	$(BIN)/python -m tests.bench
+
+tutorial: $(VENV)/.dev  ## Compare runs with and without stoppers at equal evaluations, over 60 seeds
+	$(BIN)/python -m tests.bench.tutorial
 
 constraints: $(VENV)/.uv  ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --extra dev \

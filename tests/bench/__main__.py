@@ -11,10 +11,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.in_process import in_process
 from tests.bench.measurement import Measurement
 from tests.bench.tracked import tracked
 
-BENCHMARKS: tuple[Callable[[], list[Measurement]], ...] = (tracked,)
+BENCHMARKS: tuple[Callable[[], list[Measurement]], ...] = (in_process, tracked)
 
 
 def main() -> int:
