@@ -8,7 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flows.summary import OptimizerSummary, RunSummary
+from flows.summary import BestSummary, OptimizerSummary, RunSummary
 
 END_STYLES = {
     "converged": "green",
@@ -21,6 +21,10 @@ END_STYLES = {
 """The colour of each way in which an optimizer may end; None: it is alive."""
 
 
+WIDE = 300
+"""Columns of a console that is no terminal."""
+
+
 def report(summary: RunSummary) -> RenderableType:
     """Everything that one run has come to."""
     return Group(*_parts(summary))
@@ -28,14 +32,14 @@ def report(summary: RunSummary) -> RenderableType:
 
 def wide_console() -> Console:
     """Standard output; without a terminal, wide enough for whole lines."""
-    return Console() if Console().is_terminal else Console(width=200)
+    return Console() if Console().is_terminal else Console(width=WIDE)
 
 
 def _parts(summary: RunSummary) -> Iterator[RenderableType]:
     if summary.optimizers:
         yield optimizers_table(summary)
     if summary.best is not None:
-        yield _best_table(summary)
+        yield from _best(summary.best, summary.units)
     failures = f", {summary.failures} of them failed" if summary.failures else ""
     speed = f" ({summary.evaluations / summary.elapsed_s:.0f}/s)" if summary.elapsed_s else ""
     yield Text(
@@ -51,7 +55,7 @@ def _parts(summary: RunSummary) -> Iterator[RenderableType]:
 
 def optimizers_table(summary: RunSummary) -> Table:
     """Each optimizer: type, start, evaluations, best, how and why it ended."""
-    table = Table(box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("type", no_wrap=True)
     for heading in ("start", "end", "calls", "best loss"):
@@ -78,19 +82,16 @@ def _cells(optimizer: OptimizerSummary) -> list[RenderableType]:
     ]
 
 
-def _best_table(summary: RunSummary) -> Table:
-    best = summary.best
-    if best is None:
-        raise ValueError("a run without a finite loss has no best")
+def _best(best: BestSummary, units: dict[str, str]) -> Iterator[RenderableType]:
     owner = f"optimizer {best.optimizer}" if best.optimizer else "the initial values"
-    title = f"Best loss {best.loss:.6g}, by {owner} at evaluation {best.evaluation}"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="bold")
+    yield Text(f"Best loss {best.loss:.6g}, by {owner} at evaluation {best.evaluation}:", style="bold")
+    table = Table(box=None, show_header=False)
     table.add_column("parameter", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("unit")
+    table.add_column("unit", no_wrap=True)
     for name, value in best.parameters.items():
-        table.add_row(Text(name), f"{value:.7g}", Text(summary.units[name]))
-    return table
+        table.add_row(Text(f"    {name}"), f"{value:.7g}", Text(units[name]))
+    yield table
 
 
 def _indented(text: str) -> str:
