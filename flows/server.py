@@ -25,7 +25,6 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.events.worker import EventsWorker
-from prefect.logging.configuration import setup_logging
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from flows import server_process
@@ -64,7 +63,6 @@ def local_server(startup_s: float = 120.0) -> Iterator[str]:
     Raises:
         ServerError: The configured server does not answer, or a local one does not come up.
     """
-    _quiet_console()
     if url := PREFECT_API_URL.value():
         _check_answers(url)
         with _events_sent():
@@ -203,12 +201,6 @@ def _configured(url: str) -> Iterator[None]:
             yield
     finally:
         del os.environ["PREFECT_API_URL"]
-
-
-def _quiet_console() -> None:
-    # What Prefect logs goes to its server; a terminal gets the warnings.
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
-    setup_logging(incremental=True)
 
 
 def _check_answers(url: str) -> None:

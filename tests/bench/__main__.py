@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from flows.report import wide_console
 from tests.bench.in_process import in_process
 from tests.bench.measurement import Measurement
 from tests.bench.tracked import tracked
@@ -35,7 +35,7 @@ def main() -> int:
             "" if ratio is None else f"{ratio:.2f}",
             "" if m.wanted is None else f">= {m.wanted:g}",
         )
-    Console().print(table)
+    wide_console().print(table)
     Path("bench.json").write_text(json.dumps(rows, indent=2) + "\n")
     return 0 if reached else 1
 

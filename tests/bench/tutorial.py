@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.table import Table
 
+from flows.report import wide_console
 from flows.run_file import read_settings
 from optim.exit_conditions.max_total_function_calls import MaxTotalFunctionCalls
 from optim.in_process import drive
@@ -76,8 +76,8 @@ def main(seeds: int) -> None:
         hits = [sum(each.found_at <= budget for each in runs) / seeds for budget in BUDGETS]
         table.add_row(title, *(f"{hit:.2f}" for hit in hits), f"{started[title]:.1f}")
     without, with_stoppers = started.values()
-    Console().print(table)
-    Console().print(f"{seeds} seeds; with stoppers {with_stoppers / without:.2f} times the starts")
+    wide_console().print(table)
+    wide_console().print(f"{seeds} seeds; with stoppers {with_stoppers / without:.2f} times the starts")
 
 
 if __name__ == "__main__":

@@ -87,9 +87,10 @@ class Place:
 
     def __init__(self, folder):
         self.folder = folder
-        self.environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect")}
-        for name in ("PREFECT_API_URL", "SHOAL_LOCATION"):
-            self.environment.pop(name, None)
+        own = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SHOAL_"))
+        }
+        self.environment = {**own, "PREFECT_HOME": str(folder / "prefect")}
         (folder / "fit.py").write_text(FIT)
         (folder / "run.toml").write_text(RUN_FILE)
 

@@ -1,8 +1,8 @@
 """The four runs of the tutorial show, in-process, what the tutorial tells.
 
-Invariants: never more than five alive, never more than 2,500 evaluations; run 1 ends by one of its conditions and prints
-both; run 2 stops many and finds the optimum; in run 3 nothing starts at or after 1,500 and nobody is cut short by that; in
-run 4 whoever started before 500 is Nelder-Mead, and everybody later CMA-ES.
+Invariants: never more than five alive, never more than 2,500 evaluations; run 1 ends by one of its conditions and
+prints both; run 2 stops many and finds the optimum; in run 3 nothing starts at or after 1,500 and nobody is cut short
+by that; in run 4 whoever started before 500 is Nelder-Mead, and everybody later CMA-ES.
 """
 
 import json
