@@ -7,16 +7,12 @@ whole truth, so feeding it the same events again gives the same run.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from optim.ask_tell import EndKind, Point, Start
+from optim.ask_tell import EndKind, Start
 from optim.combination import Combination, Judgement
-from optim.errors import UnknownCallError
 from optim.journal import EventKind
 from optim.member import Member
 from optim.messages import (
@@ -32,6 +28,7 @@ from optim.messages import (
     Submit,
 )
 from optim.outcome import Outcome
+from optim.places import Asked, Places
 from optim.randomness import Streams
 from optim.run_state import RunState
 from optim.space import Space
@@ -44,16 +41,6 @@ MAX_ENDS_WITHOUT_LOSS = 20
 
 NOBODY_LEFT = "No optimizers alive, spawning stopped."
 """Why a run ends that none of its exit conditions ended."""
-
-
-class _Asked(NamedTuple):
-    """A point that an optimizer asked for."""
-
-    optimizer: int
-    call: int
-    point: Point
-    x: NDArray[np.float64]
-    is_probe: bool
 
 
 class Manager:
@@ -75,9 +62,7 @@ class Manager:
         self._exiting = Combination(
             strategy.exit_condition_boolean_combination, len(strategy.exit_conditions)
         )
-        self._budget = self._hard_cap()
-        self._outstanding: dict[tuple[int, int], _Asked] = {}
-        self._unplaced: deque[_Asked] = deque()
+        self._places = Places(self._hard_cap())
         self._hungry: list[Member] = []
         self._ends_without_loss = 0
         self._failure = ""
@@ -104,11 +89,11 @@ class Manager:
         if isinstance(event, Evaluated):
             self._evaluated(event)
         elif isinstance(event, Dropped):
-            self._claim(event)
+            self._places.leave(event.optimizer, event.call)
         elif isinstance(event, SessionStart):
             self._session_start()
         if self.finish is None:
-            self._place_waiting()
+            self._send_waiting()
             self._go_on()
         return self._commands
 
@@ -119,12 +104,12 @@ class Manager:
     # Events
 
     def _session_start(self) -> None:
-        is_first = not self._state.evaluations and not self._state.started and not self._outstanding
+        is_first = not self._state.evaluations and not self._state.started and not self._places.out()
         if is_first and self.strategy.baseline:
-            self._place(_Asked(BASELINE, 1, self._initial, self.space.initial, is_probe=False))
+            self._send(Asked(BASELINE, 1, self._initial, self.space.initial, is_probe=False))
 
     def _evaluated(self, event: Evaluated) -> None:
-        asked = self._claim(event)
+        asked = self._places.leave(event.optimizer, event.call)
         loss = event.loss if event.outcome is Outcome.OK else np.inf
         if event.outcome is not Outcome.OK:
             self._failure = event.text or event.outcome.label
@@ -138,15 +123,6 @@ class Manager:
         member.take(event.call, loss)
         if self.finish is None:
             self._tell(member)
-
-    def _claim(self, event: Evaluated | Dropped) -> _Asked:
-        try:
-            return self._outstanding.pop((event.optimizer, event.call))
-        except KeyError:
-            raise UnknownCallError(
-                f"call {event.call} of optimizer {event.optimizer} is not outstanding:"
-                " it was never submitted, or its result has already arrived"
-            ) from None
 
     def _judge_baseline(self, event: Evaluated) -> None:
         if event.outcome is not Outcome.OK and self.strategy.baseline != "tolerate":
@@ -231,7 +207,7 @@ class Manager:
         return self.finish is not None
 
     def _waits_for_baseline(self) -> bool:
-        return (BASELINE, 1) in self._outstanding
+        return (BASELINE, 1) in self._places
 
     def _spawning_is_open(self) -> bool:
         limits = self.strategy.control_optimizer_spawning
@@ -243,7 +219,7 @@ class Manager:
         return (
             self._state.alive < self.strategy.parallel_optimizers
             and self._spawning_is_open()
-            and self._has_place()
+            and self._places.is_free(self._state.evaluations)
         )
 
     def _spawn(self) -> None:
@@ -278,13 +254,9 @@ class Manager:
         if not member.is_alive:
             return
         for call, point, is_probe in member.ask():
-            asked = _Asked(member.number, call, point, self.space.to_physical(point), is_probe)
-            if self._unplaced or not self._has_place():
-                self._unplaced.append(asked)
-            else:
-                self._place(asked)
+            self._send(Asked(member.number, call, point, self.space.to_physical(point), is_probe))
 
-    # Places in the budget
+    # Submissions
 
     def _hard_cap(self) -> int | None:
         caps = [
@@ -294,18 +266,17 @@ class Manager:
         ]
         return min(caps, default=None)
 
-    def _has_place(self) -> bool:
-        return self._budget is None or self._state.evaluations + len(self._outstanding) < self._budget
+    def _send(self, asked: Asked) -> None:
+        if self._places.enter(asked, self._state.evaluations):
+            self._submit(asked)
 
-    def _place(self, asked: _Asked) -> None:
-        self._outstanding[asked.optimizer, asked.call] = asked
+    def _send_waiting(self) -> None:
+        optimizers = self._state.optimizers
+        for asked in self._places.refill(self._state.evaluations, lambda of: optimizers[of - 1].is_alive):
+            self._submit(asked)
+
+    def _submit(self, asked: Asked) -> None:
         self._commands.append(Submit(asked.optimizer, asked.call, asked.x, asked.is_probe))
-
-    def _place_waiting(self) -> None:
-        while self._unplaced and self._has_place():
-            asked = self._unplaced.popleft()
-            if self._state.optimizers[asked.optimizer - 1].is_alive:
-                self._place(asked)
 
     # Ends
 
@@ -318,7 +289,7 @@ class Manager:
             self._state.stopped += 1
         self._ends_without_loss = self._ends_without_loss + 1 if member.best_loss == np.inf else 0
         self._commands.append(Announce(kind, member.number, reason))
-        self._cancel(key for key in self._outstanding if key[0] == member.number)
+        self._cancel(self._places.out(member.number))
 
     def _end_run(self, finish: Finish) -> None:
         """What lives is suspended, not destroyed: a larger budget could go on from here."""
@@ -327,11 +298,11 @@ class Manager:
             if member.is_alive:
                 self._commands.append(Announce(EventKind.EXIT, member.number, finish.reason))
         self._commands.append(Announce(EventKind.EXIT, -1, finish.reason))
-        self._cancel(self._outstanding)
+        self._cancel(self._places.out())
         self._commands.append(finish)
 
     def _cancel(self, keys: Iterable[tuple[int, int]]) -> None:
-        self._commands += [Cancel(*key) for key in sorted(keys)]
+        self._commands += [Cancel(*key) for key in keys]
 
     def _exit_verdict(self, rule: int) -> Verdict:
         return self.strategy.exit_conditions[rule].judge(self._state)
