@@ -6,6 +6,7 @@ says that somebody wants to stop: the run drains and saves. The second one stops
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STANDARD_ERROR = 2
+NOTICE = b"\nStopping when what is in flight has come back; a second time: at once.\n"
 
 
 class Interruption:
@@ -40,6 +43,7 @@ class Interruption:
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
+        os.write(STANDARD_ERROR, NOTICE)  # unlike print, allowed in the middle of anything
         for listener in self._listeners:
             listener()
 

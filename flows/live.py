@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -62,8 +63,8 @@ class LiveView:
                 str(optimizer.number),
                 Text(optimizer.title),
                 str(optimizer.calls),
-                f"{optimizer.latest_loss:.6g}",
-                f"{optimizer.best_loss:.6g}",
+                _loss(optimizer.latest_loss),
+                _loss(optimizer.best_loss),
             )
         parts.append(table)
         if len(alive) > MAX_ROWS:
@@ -109,6 +110,10 @@ def progress_line(session: Session) -> str:
         f"{run.evaluations} evaluations ({speed:.0f}/s{failures}), {best}, {session.manager.alive} alive of"
         f" {run.started} started, {run.converged} converged, {run.stopped} stopped"
     )
+
+
+def _loss(loss: float) -> str:
+    return f"{loss:.6g}" if math.isfinite(loss) else "none"
 
 
 def _owner(optimizer: int) -> str:

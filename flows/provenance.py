@@ -9,9 +9,15 @@ import os
 import platform
 import socket
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_info
+
+import flows
+import optim
+import tasks
+from optim.errors import ShoalError
 
 DISTRIBUTIONS = ("shoal", "numpy", "scipy", "cma", "greenlet", "zarr", "xarray", "prefect", "distributed")
 
@@ -27,6 +33,20 @@ def provenance() -> dict[str, Any]:
             if library.get("user_api") == "blas"
         ],
     }
+
+
+def check_modules() -> None:
+    """See that the three packages are ours; their names are plain, and a folder of the user's may have one.
+
+    Raises:
+        ShoalError: They come from different places.
+    """
+    places = {module.__name__: Path(str(module.__file__)).parent for module in (optim, tasks, flows)}
+    if len({place.parent for place in places.values()}) > 1:
+        found = ", ".join(f"{name} from {place}" for name, place in places.items())
+        raise ShoalError(
+            f"modules of different origin are mixed ({found}); rename yours, or look at PYTHONPATH"
+        )
 
 
 def this_process() -> str:

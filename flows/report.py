@@ -50,7 +50,7 @@ def _parts(summary: RunSummary) -> Iterator[RenderableType]:
     if summary.exit_conditions:
         yield Text(f"Exit conditions:\n{_indented(summary.exit_conditions)}")
     if summary.reason:
-        yield Text(f"It ended because: {summary.reason}")
+        yield Text(f"Why: {summary.reason}")
 
 
 def optimizers_table(summary: RunSummary) -> Table:
@@ -61,7 +61,7 @@ def optimizers_table(summary: RunSummary) -> Table:
     for heading in ("start", "end", "calls", "best loss"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("how", no_wrap=True)
-    table.add_column("why", no_wrap=True, overflow="ellipsis")
+    table.add_column("why")
     owner = summary.best.optimizer if summary.best else None
     for optimizer in summary.optimizers:
         style = "bold" if optimizer.number == owner else ""

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from flows.log import log_decision, log_finish, run_log
 from flows.outlook import Outlook
-from flows.provenance import provenance, this_process
+from flows.provenance import check_modules, provenance, this_process
 from flows.settings import RunSettings
 from optim.manager import Manager
 from optim.messages import Announce
@@ -124,8 +124,10 @@ def opened_run(
         handlers: Where its log goes besides its folder and the outlook.
 
     Raises:
+        ShoalError: A module of the user's hides one of ours.
         StoreError: The name is taken or not allowed, or the run cannot be written.
     """
+    check_modules()
     settings = request.settings
     seed = settings.seed if settings.seed is not None else secrets.randbits(SEED_BITS)
     folder = RunFolder.create(

@@ -28,7 +28,7 @@ def command(location: str | None) -> None:
         table.add_column(heading, no_wrap=True)
     for heading in ("evaluations", "optimizers", "best loss"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("why it ended", no_wrap=True, overflow="ellipsis")
+    table.add_column("why")
     for folder in folders:
         try:
             summary = summarize(folder.name, open_run(folder.store))

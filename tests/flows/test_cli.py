@@ -15,6 +15,7 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner
 
+import tasks
 from flows.cli import exit_code, shoal
 from optim.errors import RunLockedError, ShoalError
 
@@ -316,6 +317,18 @@ def test_a_signal_saves_what_was_finished_and_ends_with_code_130(place, name):
     shown = show("x")
     assert shown["status"] == "paused"
     assert shown["evaluations"] == (place / "started").stat().st_size >= 20
+
+
+def test_a_module_of_the_users_that_hides_ours_is_refused(place):
+    (place / "tasks").mkdir()
+    (place / "tasks/__init__.py").touch()
+    for name in ("loss", "problem"):
+        (place / f"tasks/{name}.py").write_text((Path(tasks.__file__).parent / f"{name}.py").read_text())
+    environment = {**os.environ, "PYTHONPATH": str(place)}
+    done = command("run", "run.toml", "--local", env=environment)
+    assert done.returncode == 1
+    assert "modules of different origin are mixed" in done.stderr
+    assert not (place / "runs").exists()
 
 
 def test_help_imports_nothing_heavy():
