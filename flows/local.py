@@ -17,4 +17,4 @@ def run_in_process(request: RunRequest, loss: Loss, outlook: Outlook) -> RunResu
     """
     with interruptible() as interruption, opened_run(request, "in-process", outlook) as run:
         drive(run.session, loss, interruption)
-    return run.result(interruption.signal)
+    return run.result(interruption())

@@ -111,7 +111,7 @@ def _run_on(runner: SharedContextTaskRunner, request: RunRequest) -> RunResult:
         _name_flow_run(run.folder.name)
         DaskLane(run, request.settings, request.code_folder, runner).drive(interruption)
         _wait_for_records(run)
-    return run.result(interruption.signal)
+    return run.result(interruption())
 
 
 def _name_flow_run(name: str) -> None:
@@ -127,7 +127,7 @@ def _wait_for_records(run: OpenRun) -> None:
 
 
 def _state(result: RunResult) -> State[RunResult]:
-    if result.signal:
+    if result.is_interrupted:
         return Cancelled(message=f"Interrupted; run {result.name} is saved.", data=result)
     if result.status == "failed":
         return Failed(message=f"Run {result.name} failed: {result.reason}", data=result)

@@ -61,13 +61,13 @@ class RunResult(NamedTuple):
         path: Its folder.
         status: As in its store.
         reason: As in its store.
-        signal: What interrupted it; 0: nothing did.
+        is_interrupted: A signal paused it.
     """
 
     path: Path
     status: Status
     reason: str
-    signal: int = 0
+    is_interrupted: bool
 
     @property
     def name(self) -> str:
@@ -91,9 +91,11 @@ class OpenRun:
         self.logger = logger
         self.began_at = began_at
 
-    def result(self, signal: int | None) -> RunResult:
-        """What has come of it; `signal` is what interrupted it."""
-        return RunResult(self.folder.path, self.status, self.reason, signal or 0)
+    def result(self, is_interrupted: bool) -> RunResult:
+        """What has come of it, whether or not a signal asked it to stop."""
+        return RunResult(
+            self.folder.path, self.status, self.reason, is_interrupted and self.status == "paused"
+        )
 
     @property
     def status(self) -> Status:
@@ -106,9 +108,8 @@ class OpenRun:
     @property
     def reason(self) -> str:
         """Why it ended, or came to rest."""
-        return (
-            self.session.finish.reason if self.session.finish else "interrupted; what was finished is saved"
-        )
+        finish = self.session.finish
+        return finish.reason if finish else "interrupted; what was finished is saved"
 
 
 @contextmanager

@@ -200,14 +200,9 @@ class Manager:
                     failed=True,
                 )
             )
-        elif self._waits_for_baseline():
-            return True
         elif not self._state.alive and not self._spawning_is_open():
             self._end_run(Finish(NOBODY_LEFT, conditions=tuple(self._exit_lines(judgement))))
         return self.finish is not None
-
-    def _waits_for_baseline(self) -> bool:
-        return (BASELINE, 1) in self._places
 
     def _spawning_is_open(self) -> bool:
         limits = self.strategy.control_optimizer_spawning
@@ -216,8 +211,10 @@ class Manager:
         )
 
     def _may_spawn(self) -> bool:
+        waits_for_baseline = (BASELINE, 1) in self._places
         return (
-            self._state.alive < self.strategy.parallel_optimizers
+            not waits_for_baseline
+            and self._state.alive < self.strategy.parallel_optimizers
             and self._spawning_is_open()
             and self._places.is_free(self._state.evaluations)
         )

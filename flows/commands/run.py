@@ -67,7 +67,7 @@ def command(
         result = run_as_flow(console, outlook, run_file=str(file.resolve()), name=name, overrides=chosen)
     if not quiet:
         _print_report(result)
-    return INTERRUPTED if result.signal else CODES[result.status]
+    return INTERRUPTED if result.is_interrupted else CODES[result.status]
 
 
 def _print_report(result: RunResult) -> None:
