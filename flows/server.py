@@ -45,6 +45,8 @@ SERVER_SETTINGS = {
 """What a local server is started with; variables that the environment already has win."""
 
 LOG_LINES = 20
+LAST_WORDS_S = 20.0
+"""How long a server that cannot start may take to end."""
 
 
 @contextmanager
@@ -156,18 +158,27 @@ def _start(folder: Path, startup_s: float) -> tuple[subprocess.Popen[bytes], str
     try:
         httpx.get(f"{url}/health", timeout=startup_s, trust_env=False).raise_for_status()
     except httpx.HTTPError as error:
-        process.kill()
-        code = process.wait()
+        how = _end_of(process, error, startup_s)
         lines = (folder / "server.log").read_text(errors="replace").splitlines()[-LOG_LINES:]
-        how = (
-            f"did not answer within {startup_s:g} s"
-            if isinstance(error, httpx.TimeoutException)
-            else f"ended with code {code}"
-        )
         raise ServerError(
             "\n".join([f"the local Prefect server {how}; the end of {folder / 'server.log'}:", *lines])
         ) from error
     return process, url
+
+
+def _end_of(process: subprocess.Popen[bytes], error: httpx.HTTPError, startup_s: float) -> str:
+    """How a server came to its end that did not answer as it should; it is gone afterwards."""
+    if isinstance(error, httpx.TimeoutException):
+        process.kill()
+        process.wait()
+        return f"did not answer within {startup_s:g} s"
+    try:
+        # A connection breaks while the server is about to end: let it say why.
+        return f"ended with code {process.wait(LAST_WORDS_S)}"
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return f"answered with an error ({error})"
 
 
 def _is_last(users: IO[str]) -> bool:
