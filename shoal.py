@@ -10,7 +10,8 @@
     print(found.best)
 
 Every policy is here by the name that run files use, also those of other packages: `shoal.CMAES`, `shoal.Random`,
-`shoal.MaxInteroptimizerDistance` and so on.
+`shoal.MaxInteroptimizerDistance` and so on. A block as in a run file does as well, for instance
+`optimizer_selector={"type": "Random"}` (`shoal.Random` is the generator).
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ __all__ = ["Parameter", "Problem", "ShoalError", "Space", "open_run", "run"]
 def _policies() -> dict[str, Any]:
     from optim.registry import KINDS, catalogue
 
-    return {name: policy for kind in KINDS for name, policy in catalogue(kind).items()}
+    found: dict[str, Any] = {}
+    for kind in KINDS:
+        found = {**catalogue(kind), **found}  # of two kinds with one name, the first has it
+    return found
 
 
 def __getattr__(name: str) -> Any:

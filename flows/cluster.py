@@ -63,7 +63,8 @@ def local_cluster(**kwargs: Any) -> LocalCluster:
         "dashboard_address": "127.0.0.1:0",  # None is not off: it takes port 8787, and warns when it is taken
         "preload": [__name__],
     }
-    environment = {f"distributed.nanny.pre-spawn-environ.{k}": v for k, v in WORKER_ENVIRONMENT.items()}
+    # Not `pre-spawn-environ`, which Dask leaves behind in this process as well.
+    environment = {f"distributed.nanny.environ.{k}": v for k, v in WORKER_ENVIRONMENT.items()}
     with dask.config.set(environment):
         return LocalCluster(**{**defaults, **kwargs})  # type: ignore[no-untyped-call]
 

@@ -148,6 +148,7 @@ def _start(folder: Path, startup_s: float) -> tuple[subprocess.Popen[bytes], str
                     **os.environ,
                     "PREFECT_HOME": str(folder.parent),
                     "PREFECT_SERVER_UI_API_URL": url,
+                    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # its console is the log file
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -6,6 +6,9 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from optim.ask_tell import AskTell, Batch, Point
 from optim.optimizers.base import Optimizer
 
@@ -43,6 +46,7 @@ class Member:
         self._warm_up = block.warm_up(dimension)
         self._dimension = dimension
         self._losses = array("d")
+        self._lowest = array("d")
         self._points = array("d")
         self._asked = 0
         self._batch = Batch(())
@@ -63,6 +67,14 @@ class Member:
     def latest_losses(self, count: int) -> Sequence[float]:
         """The losses told last, oldest first."""
         return self._losses[-count:]
+
+    def latest_points(self, count: int) -> NDArray[np.float64]:
+        """The points told last, oldest first, shape (at most count, dimension)."""
+        return np.array(self._points[-count * self._dimension :]).reshape(-1, self._dimension)
+
+    def lowest_loss_until(self, call: int) -> float:
+        """The lowest of the first `call` losses told; inf: none of them was finite."""
+        return self._lowest[call - 1]
 
     def ask(self) -> Iterator[tuple[int, Point, bool]]:
         """The next batch: call number, point in the unit cube and whether it is a probe."""
@@ -92,6 +104,7 @@ class Member:
             self.calls += 1
             self.latest_loss = loss
             self._losses.append(loss)
+            self._lowest.append(min(loss, self._lowest[-1]) if self._lowest else loss)
             self._points.frombytes(self._batch.points[at].tobytes())
         is_last = self._told == len(self._results)
         if is_last:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,7 +85,7 @@ class Announce(NamedTuple):
     kind: EventKind
     optimizer: int
     text: str
-    data: Mapping[str, Any] = {}
+    data: Mapping[str, Any] = MappingProxyType({})
 
 
 class Finish(NamedTuple):

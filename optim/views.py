@@ -71,6 +71,12 @@ class OptimizerView(Protocol):
     def latest_losses(self, count: int) -> Sequence[float]:
         """The last `count` losses, oldest first (all, when there are fewer)."""
 
+    def latest_points(self, count: int) -> NDArray[np.float64]:
+        """The last `count` points in the unit cube, oldest first, shape (at most count, dimension)."""
+
+    def lowest_loss_until(self, call: int) -> float:
+        """The lowest of its first `call` losses (1 <= call <= n); inf: none of them was finite."""
+
 
 class RunView(Protocol):
     """The whole run."""

@@ -1,5 +1,7 @@
-"""Selectors: `Cycle` takes blocks in turn, `Chain` moves on when a threshold has been reached, several at
-once if need be.
+"""Selectors.
+
+Invariants: `Cycle` takes blocks in turn; `Chain` moves on when a threshold has been reached, several at once if need
+be; `Random` takes each with the same chance.
 """
 
 import numpy as np
@@ -9,6 +11,7 @@ from pydantic import ValidationError
 from optim.run_state import RunState
 from optim.selectors.chain import Chain
 from optim.selectors.cycle import Cycle
+from optim.selectors.random import Random
 from optim.testing.hand_made import Track, hand_made_run
 from optim.testing.starts import SelectorConformance
 
@@ -23,6 +26,18 @@ class TestChain(SelectorConformance):
     @pytest.fixture
     def selector(self):
         return Chain(thresholds=[10, 20])
+
+
+class TestRandom(SelectorConformance):
+    @pytest.fixture
+    def selector(self):
+        return Random()
+
+
+def test_random_takes_each_block_equally_often():
+    streams = np.random.SeedSequence(7).spawn(3000)
+    taken = [Random().select(3, RunState(2), np.random.default_rng(seed)) for seed in streams]
+    assert np.bincount(taken) == pytest.approx([1000] * 3, rel=0.1)
 
 
 @pytest.mark.parametrize(("started", "expected"), [(0, 0), (1, 1), (2, 2), (3, 0), (4, 1)])
