@@ -116,7 +116,7 @@ def test_overrides_win_over_the_file(write):
         (("seed = 3", 'seed = "3"'), "line 2, seed: given '3'; input should be a valid integer"),
         (('"Random"', '"Randem"'), "line 12, generator, type: unknown type 'Randem'; did you mean 'Random'?"),
         (('"MaxTotalFunctionCalls"', '"MaxTotalCals"'), "did you mean 'MaxTotalFunctionCalls'?"),
-        (('type = "MaxInteroptimizerDistance"\n', ""), "stopper 1: has no type; allowed are Current"),
+        (('type = "MaxInteroptimizerDistance"\n', ""), "stopper 1: has no type; allowed are Best"),
         (("max_relative_distance = 0.01\n", ""), "stopper 1, max_relative_distance: is missing"),
         (
             ("sigma0 = 0.15", "sigma = 0.15"),
