@@ -1,6 +1,6 @@
-"""The rows of a run's journal: every evaluation and every event, in the order in which they happened.
+"""The rows of a run's journal: every evaluation, validation and event, in the order in which they happened.
 
-Evaluations and input events together are all that a replay needs; the other events are for people.
+Evaluations, validations and input events together are all that a replay needs; the other events are for people.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class EvaluationRow(NamedTuple):
         sequence: Place among all inputs of the manager, from 0.
         optimizer: Number of the optimizer; 0 for the baseline.
         call: The optimizer's own number of the evaluation, from 1.
-        x: The point, physical units, shape (dimension,).
+        x: The point, physical units, shape (size,): every parameter, also those that are not free.
         loss: As the loss function returned it; nan where it returned none.
         outcome: How it ended.
         late: It came back after its optimizer had been stopped, and was not told to it.
@@ -92,6 +92,36 @@ class EvaluationRow(NamedTuple):
     worker: str
 
 
+class ValidationRow(NamedTuple):
+    """The validation loss of one evaluated point; outside the numbering of evaluations and every budget.
+
+    Attributes:
+        sequence: Place among all inputs of the manager, from 0.
+        optimizer: Number of the optimizer whose point it is; 0 for the baseline.
+        call: That optimizer's number of the evaluation whose point was validated.
+        evaluation: The run's number of that evaluation, from 1.
+        loss: As the validation function returned it; nan where it returned none.
+        outcome: How it ended.
+        attempts: How often it was tried.
+        submitted_s: When it was handed to a worker; seconds since the run began, as the next two.
+        started_s: When the validation function began to run.
+        finished_s: When it returned.
+        worker: Name of the process that ran it; empty where nothing ran.
+    """
+
+    sequence: int
+    optimizer: int
+    call: int
+    evaluation: int
+    loss: float
+    outcome: Outcome
+    attempts: int
+    submitted_s: float
+    started_s: float
+    finished_s: float
+    worker: str
+
+
 class EventRow(NamedTuple):
     """One event.
 
@@ -103,7 +133,9 @@ class EventRow(NamedTuple):
         call: Which call of it; -1: none in particular.
         text: What a person reads.
         data: Machine-readable detail, as a JSON object; empty: none. A spawn holds `type`, `label`, `settings`
-            (an object), `generator` and `x0` (physical units).
+            (an object), `generator` and `x0` (physical units); a stopped optimizer may hold `verdicts`: the
+            stoppers as they stood, text of several lines; a time that is up `condition`: which exit condition,
+            from 0.
     """
 
     sequence: int
@@ -120,6 +152,9 @@ class Journal(Protocol):
 
     def add_evaluation(self, row: EvaluationRow) -> None:
         """Take the next evaluation."""
+
+    def add_validation(self, row: ValidationRow) -> None:
+        """Take the next validation; the evaluation that it names was taken before."""
 
     def add_event(self, row: EventRow) -> None:
         """Take the next event."""

@@ -9,12 +9,13 @@ Writing, under the lock of the folder:
 
 Reading, at any time and from any fsspec URL:
 
-* `open_run` gives a `RunReader`: one commit, as xarray datasets or as the rows to replay. Damage is an error
-  that names the chunk.
+* `open_run` gives a `RunReader`: one commit, as xarray datasets or as the rows to replay, and the space of its
+  points. Damage is an error that names the chunk.
 * `read_attributes`: status, seed, settings and so on, without opening the rest.
 
 How it works: `layout` is the schema, `documents` its metadata, `chunks` the bytes, `table` rows in memory,
-`optimizers_view` the derived group, `image` the commit, `checked` how chunks are read.
+`optimizers_view` the derived group, `image` the commit, `checked` how chunks are read, `older` what stores of
+older schemas lack.
 """
 
 from optim.store.folder import RunFolder, list_runs

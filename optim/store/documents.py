@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from optim.store.chunks import codecs
-from optim.store.layout import GROUPS, Column, Group
+from optim.store.layout import EVALUATIONS, GROUPS, VALIDATIONS, Column, Group
 
 Document = dict[str, Any]
 
@@ -46,7 +46,7 @@ def documents(
         commit: Number of the commit.
         dimension: How many parameters there are.
         sizes: Number of rows, by name of the group.
-        workers: Names of the workers, in the order in which `evaluations/worker` counts them.
+        workers: Names of the workers, in the order in which every `worker` counts them.
         attributes: Of the root; JSON values.
     """
     arrays: dict[str, Document] = {}
@@ -59,7 +59,8 @@ def documents(
         arrays |= own
         if group.name:
             groups[group.name] = _group({}, {path.removeprefix(f"{group.name}/"): own[path] for path in own})
-    arrays["evaluations/worker"]["attributes"]["names"] = workers
+    for group in (EVALUATIONS, VALIDATIONS):
+        arrays[f"{group.name}/worker"]["attributes"]["names"] = workers
     members = {name: _group({}, {}) for name in groups} | arrays
     return {"": _group(attributes, members)} | groups | arrays
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from optim.errors import StoreError
-from optim.journal import EvaluationRow, EventRow
+from optim.journal import EvaluationRow, EventRow, ValidationRow
 from optim.space import Parameter
 from optim.store.atomic import replace_file
 from optim.store.documents import DOCUMENT_NAME, Document, documents, to_bytes
@@ -20,6 +20,7 @@ from optim.store.layout import (
     PARAMETER,
     PARAMETERS,
     SCHEMA_VERSION,
+    VALIDATIONS,
     Group,
 )
 from optim.store.optimizers_view import OptimizersView
@@ -67,6 +68,7 @@ class RunImage:
         self._view = OptimizersView(self._tables[OPTIMIZERS.name], dimension)
         self._workers: dict[str, int] = {}
         self._attributes: dict[str, Any] = {}
+        self._written: dict[str, bytes] = {}  # documents, by path
         self._commit = 0
 
     @classmethod
@@ -81,7 +83,7 @@ class RunImage:
             raise StoreError(f"{path} exists; resume it, or choose another place")
         image = cls(path, len(parameters))
         image.set_attributes(json_attributes(attributes))
-        columns = {
+        columns = {  # None becomes nan
             column.name: [
                 getattr(one, "name" if column.name == PARAMETER else column.name) for one in parameters
             ]
@@ -94,6 +96,8 @@ class RunImage:
     @classmethod
     def load(cls, path: Path) -> Self:
         """The last commit of a store; what a killed process wrote after it is ignored, and overwritten later.
+
+        The next commit makes a store of an older schema one of this schema.
 
         Raises:
             StoreError: There is no run.
@@ -108,8 +112,12 @@ class RunImage:
         image._workers = {name: index for index, name in enumerate(reader.workers)}
         image._commit = reader.commit
         for group in GROUPS:
+            table = image._tables[group.name]
+            if group.name in reader.completed:  # some arrays have no files: write all of it
+                table.append(reader.columns(group))
+                continue
             start = 0 if group.is_view else reader.size(group) // group.chunk_rows * group.chunk_rows
-            image._tables[group.name].restore(start, reader.columns(group, start), image._commit)
+            table.restore(start, reader.columns(group, start), image._commit)
         return image
 
     def size(self, group: Group) -> int:
@@ -120,19 +128,17 @@ class RunImage:
         """Set attributes of the root, as `json_attributes` gives them; the next commit writes them."""
         self._attributes |= attributes
 
-    def absorb(self, evaluations: Sequence[EvaluationRow], events: Sequence[EventRow]) -> None:
+    def absorb(
+        self,
+        evaluations: Sequence[EvaluationRow],
+        events: Sequence[EventRow],
+        validations: Sequence[ValidationRow] = (),
+    ) -> None:
         """Take the next rows of the journal; the next commit writes them."""
         first_number = self.size(EVALUATIONS) + 1
-        if evaluations:
-            columns: dict[str, Sequence[Any]] = dict(
-                zip(EvaluationRow._fields, zip(*evaluations, strict=True), strict=True)
-            )
-            columns["worker"] = [self._worker(name) for name in columns["worker"]]
-            self._tables[EVALUATIONS.name].append(columns)
-        if events:
-            self._tables[EVENTS.name].append(
-                dict(zip(EventRow._fields, zip(*events, strict=True), strict=True))
-            )
+        self._append(EVALUATIONS, evaluations)
+        self._append(VALIDATIONS, validations)
+        self._append(EVENTS, events)
         self._view.absorb(first_number, evaluations, events)
 
     def commit(self) -> None:
@@ -147,8 +153,9 @@ class RunImage:
         pages = self._documents(number)
         self._write_document("", pages)
         self._commit = number
-        for group in (EVALUATIONS, EVENTS, OPTIMIZERS):
-            self._write_document(group.name, pages)
+        for group in GROUPS:
+            if group.name:
+                self._write_document(group.name, pages)
 
     def write_array_documents(self) -> None:
         """Bring the arrays' own documents up to date, for readers that know no consolidated metadata.
@@ -167,7 +174,18 @@ class RunImage:
         return documents(number, self.dimension, sizes, list(self._workers), own | self._attributes)
 
     def _write_document(self, path: str, pages: Mapping[str, Document]) -> None:
-        replace_file(self.path / path / DOCUMENT_NAME, to_bytes(pages[path]))
+        data = to_bytes(pages[path])
+        if self._written.get(path) != data:
+            replace_file(self.path / path / DOCUMENT_NAME, data)
+            self._written[path] = data
+
+    def _append(self, group: Group, rows: Sequence[EvaluationRow | ValidationRow | EventRow]) -> None:
+        if not rows:
+            return
+        columns: dict[str, Sequence[Any]] = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
+        if "worker" in columns:
+            columns["worker"] = [self._worker(name) for name in columns["worker"]]
+        self._tables[group.name].append(columns)
 
     def _worker(self, name: str) -> int:
         return self._workers.setdefault(name, len(self._workers)) if name else -1

@@ -14,8 +14,8 @@ import numpy as np
 
 from optim.outcome import Outcome
 
-SCHEMA_VERSION = 1
-"""Rises with every change that an older reader would misread."""
+SCHEMA_VERSION = 2
+"""Rises with every change that an older reader would misread; `older` reads what came before."""
 
 PARAMETER = "parameter"
 """The dimension of a point, and the coordinate that holds the parameters' names."""
@@ -106,10 +106,26 @@ PARAMETERS = Group(
         Column(PARAMETER, "string", "", "name of the parameter"),
         Column("unit", "string", "", "unit of its values; empty: dimensionless"),
         Column("scale", "string", "", "how optimizers see it: linear or log"),
-        Column("lower", "float64", np.nan, "smallest allowed value"),
-        Column("upper", "float64", np.nan, "largest allowed value"),
-        Column("initial", "float64", np.nan, "value that people start from"),
+        Column("lower", "float64", np.nan, "smallest allowed value; nan: none given"),
+        Column("upper", "float64", np.nan, "largest allowed value; nan: none given"),
+        Column("initial", "float64", np.nan, "value that people start from; nan: none given"),
+        Column("active", "bool", True, "is varied, unless it is tied; else keeps its initial value"),
+        Column("tie", "string", "", "what it equals instead of being varied; empty: not tied"),
     ),
+)
+
+_OUTCOME = Column(
+    "outcome",
+    "int8",
+    MISSING_OUTCOME,
+    "how it ended",
+    attributes={
+        "flag_values": [MISSING_OUTCOME, *(int(outcome) for outcome in Outcome)],
+        "flag_meanings": " ".join(["missing", *(outcome.label for outcome in Outcome)]),
+    },
+)
+_WORKER = Column(
+    "worker", "int32", -1, "who ran it: index into `names`; -1: nobody", attributes={"names": []}
 )
 
 EVALUATIONS = Group(
@@ -122,23 +138,33 @@ EVALUATIONS = Group(
         Column("call", "int32", -1, "the optimizer's own number of the evaluation"),
         Column("x", "float64", np.nan, "point, each parameter in its own unit", is_point=True),
         Column("loss", "float64", np.nan, "loss"),
-        Column(
-            "outcome",
-            "int8",
-            MISSING_OUTCOME,
-            "how the evaluation ended",
-            attributes={
-                "flag_values": [MISSING_OUTCOME, *(int(outcome) for outcome in Outcome)],
-                "flag_meanings": " ".join(["missing", *(outcome.label for outcome in Outcome)]),
-            },
-        ),
+        _OUTCOME,
         Column("late", "bool", False, "came back after its optimizer had been stopped"),
         Column("probe", "bool", False, "finite-difference point: no step of its optimizer"),
         Column("attempts", "int16", -1, "how often it was tried"),
         Column("submitted_s", "float64", np.nan, "handed to a worker, since the run began", "s"),
         Column("started_s", "float64", np.nan, "loss began to run, since the run began", "s"),
         Column("finished_s", "float64", np.nan, "loss returned, since the run began", "s"),
-        Column("worker", "int32", -1, "who ran it: index into `names`; -1: nobody", attributes={"names": []}),
+        _WORKER,
+    ),
+)
+
+VALIDATIONS = Group(
+    name="validations",
+    dim="validation",
+    chunk_rows=8192,
+    columns=(
+        Column("sequence", "int64", -1, "place among all inputs of the manager"),
+        Column("optimizer", "int32", -1, "number of the optimizer; 0: the baseline"),
+        Column("call", "int32", -1, "the optimizer's own number of the evaluation"),
+        Column("evaluation", "int64", -1, "number of the evaluation whose point was validated"),
+        Column("loss", "float64", np.nan, "validation loss"),
+        _OUTCOME,
+        Column("attempts", "int16", -1, "how often it was tried"),
+        Column("submitted_s", "float64", np.nan, "handed to a worker, since the run began", "s"),
+        Column("started_s", "float64", np.nan, "validation began to run, since the run began", "s"),
+        Column("finished_s", "float64", np.nan, "validation returned, since the run began", "s"),
+        _WORKER,
     ),
 )
 
@@ -172,6 +198,7 @@ OPTIMIZERS = Group(
         Column("end_evaluation", "int64", -1, "how many evaluations the run had when it ended; -1: alive"),
         Column("end", "string", "", "how it ended; empty: alive"),
         Column("reason", "string", "", "why it ended"),
+        Column("verdicts", "string", "", "stoppers as they stood when they stopped it; empty: they did not"),
         Column("evaluations", "int64", 0, "how many evaluations it has, late ones too"),
         Column("best_loss", "float64", np.nan, "its lowest finite loss; nan: none yet"),
         Column("best_evaluation", "int64", -1, "number of the evaluation that gave it; -1: none yet"),
@@ -179,5 +206,5 @@ OPTIMIZERS = Group(
     is_view=True,
 )
 
-GROUPS = (PARAMETERS, EVALUATIONS, EVENTS, OPTIMIZERS)
+GROUPS = (PARAMETERS, EVALUATIONS, VALIDATIONS, EVENTS, OPTIMIZERS)
 """Every group, the root first."""

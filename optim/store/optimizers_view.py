@@ -55,6 +55,25 @@ class Spawn(NamedTuple):
         return spawn
 
 
+def stop_verdicts(row: EventRow) -> str:
+    """The stoppers as they stood when an optimizer ended, as the `data` of that event says; empty: it does not.
+
+    Raises:
+        StoreError: `data` is no JSON object, or the verdicts in it are no text.
+    """
+    if not row.data:
+        return ""
+    try:
+        verdicts = json.loads(row.data).get("verdicts", "")
+    except (ValueError, AttributeError) as fault:
+        raise StoreError(
+            f"the data of the end of optimizer {row.optimizer} must be a JSON object, got {row.data!r}"
+        ) from fault
+    if not isinstance(verdicts, str):
+        raise StoreError(f"the verdicts on optimizer {row.optimizer} must be text, got {verdicts!r}")
+    return verdicts
+
+
 class OptimizersView:
     """Keeps the table of optimizers in step with the journal; row i is optimizer i + 1.
 
@@ -85,6 +104,7 @@ class OptimizersView:
                 index = row.optimizer - 1
                 self._table.set("end", index, row.kind.value)
                 self._table.set("reason", index, row.text)
+                self._table.set("verdicts", index, stop_verdicts(row))
                 self._table.set("end_evaluation", index, row.evaluation)
         if evaluations:
             self._count(first_number, evaluations)

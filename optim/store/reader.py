@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec
 import numpy as np
@@ -17,13 +17,26 @@ from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore
 
 from optim.errors import DamagedStoreError, SchemaError, StoreError
-from optim.journal import INPUT_KINDS, EvaluationRow, EventKind, EventRow
+from optim.journal import INPUT_KINDS, EvaluationRow, EventKind, EventRow, ValidationRow
 from optim.outcome import Outcome
+from optim.space import Parameter, Space
 from optim.store.checked import CheckedStore
 from optim.store.documents import DOCUMENT_NAME, Document
-from optim.store.layout import EVALUATIONS, EVENTS, OPTIMIZERS, PARAMETERS, SCHEMA_VERSION, Group
+from optim.store.layout import (
+    EVALUATIONS,
+    EVENTS,
+    OPTIMIZERS,
+    PARAMETER,
+    PARAMETERS,
+    SCHEMA_VERSION,
+    VALIDATIONS,
+    Group,
+)
+from optim.store.older import complete
 
 _ATTEMPTS = 20
+
+_Row = TypeVar("_Row", EvaluationRow, ValidationRow, EventRow)
 
 
 def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -67,11 +80,16 @@ class RunReader:
 
     Args:
         url: Where the store is.
+
+    Attributes:
+        completed: Names of the groups that an older shoal wrote less of; fill values stand for what it did not.
     """
 
     def __init__(self, url: str) -> None:
         store: Any = CheckedStore(_store(url))  # xarray's annotation knows no Zarr stores
         self._tree = xr.open_datatree(store, engine="zarr")
+        is_older = self._tree.attrs["schema_version"] < SCHEMA_VERSION
+        self.completed = complete(self._tree) if is_older else frozenset()
         self._optimizers = self._load(OPTIMIZERS)
 
     @property
@@ -86,12 +104,12 @@ class RunReader:
 
     @property
     def dimension(self) -> int:
-        """How many parameters there are."""
+        """How many parameters there are, those that are not free included."""
         return self.size(PARAMETERS)
 
     @property
     def workers(self) -> list[str]:
-        """The names that `worker` of the evaluations counts."""
+        """The names that `worker` of evaluations and validations counts."""
         return list(self._tree[EVALUATIONS.name]["worker"].attrs["names"])
 
     def size(self, group: Group) -> int:
@@ -99,22 +117,49 @@ class RunReader:
         return int(self._node(group).sizes[group.dim])
 
     def tree(self) -> xr.DataTree:
-        """Everything, as xarray shows it; evaluations and events are read from the store when they are used.
+        """Everything, as xarray shows it; all but optimizers is read from the store when it is used.
 
-        Using them raises DamagedStoreError where a chunk is missing or damaged.
+        Using it raises DamagedStoreError where a chunk is missing or damaged.
         """
         return self._tree
+
+    def space(self) -> Space:
+        """The space that the points are of, with its constraints.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        columns = self.columns(PARAMETERS)
+        columns["name"] = columns.pop(PARAMETER)
+        parameters = []
+        for values in zip(*(array.tolist() for array in columns.values()), strict=True):
+            options = dict(zip(columns, values, strict=True))
+            # nan: it was not given
+            parameters.append(Parameter(**{name: value for name, value in options.items() if value == value}))
+        return Space(parameters, self.attributes.get("constraints", ()))
 
     def evaluations(self) -> xr.Dataset:
         """All evaluations, in memory.
 
         Their numbers are the coordinate `evaluation`; the table of parameters (`unit`, `lower`, ...) are
-        coordinates along `parameter`.
+        coordinates along `parameter`. `validation_loss` is nan where the point has no finite one.
 
         Raises:
             DamagedStoreError: A chunk is missing or damaged.
         """
-        return self._with_coordinates(self._load(EVALUATIONS), EVALUATIONS)
+        dataset = self._with_coordinates(self._load(EVALUATIONS), EVALUATIONS)
+        return dataset.assign(
+            validation_loss=(EVALUATIONS.dim, self._validation_losses(), {"long_name": "validation loss"})
+        )
+
+    def validations(self) -> xr.Dataset:
+        """All validations, in memory; their numbers are the coordinate `validation`.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        dataset = self._load(VALIDATIONS)
+        return dataset.assign_coords({VALIDATIONS.dim: np.arange(1, dataset.sizes[VALIDATIONS.dim] + 1)})
 
     def events(self) -> xr.Dataset:
         """All events, in memory.
@@ -132,14 +177,15 @@ class RunReader:
         """
         return self._with_coordinates(self._optimizers, OPTIMIZERS)
 
-    def journal(self) -> Iterator[EvaluationRow | EventRow]:
+    def journal(self) -> Iterator[EvaluationRow | ValidationRow | EventRow]:
         """Every input of the manager, in order: what a replay needs.
 
         Raises:
             DamagedStoreError: A chunk is missing or damaged.
         """
         inputs = (row for row in self.event_rows() if row.kind in INPUT_KINDS)
-        return heapq.merge(self.evaluation_rows(), inputs, key=attrgetter("sequence"))
+        rows = (self.evaluation_rows(), self.validation_rows(), inputs)
+        return heapq.merge(*rows, key=attrgetter("sequence"))
 
     def evaluation_rows(self) -> Iterator[EvaluationRow]:
         """All evaluations, in order; at no time all in memory.
@@ -147,17 +193,15 @@ class RunReader:
         Raises:
             DamagedStoreError: A chunk is missing or damaged.
         """
-        names = [*self.workers, ""]  # worker -1: nobody
-        for start in range(0, self.size(EVALUATIONS), EVALUATIONS.chunk_rows):
-            columns = self.columns(EVALUATIONS, start, start + EVALUATIONS.chunk_rows)
-            columns["x"].flags.writeable = False
-            values: dict[str, Iterable[Any]] = {name: array.tolist() for name, array in columns.items()}
-            values["x"] = columns["x"]
-            values["outcome"] = map(Outcome, columns["outcome"])
-            values["worker"] = [names[index] for index in columns["worker"]]
-            yield from map(
-                EvaluationRow._make, zip(*(values[name] for name in EvaluationRow._fields), strict=True)
-            )
+        return self._rows(EVALUATIONS, EvaluationRow)
+
+    def validation_rows(self) -> Iterator[ValidationRow]:
+        """All validations, in order; at no time all in memory.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        return self._rows(VALIDATIONS, ValidationRow)
 
     def event_rows(self) -> Iterator[EventRow]:
         """All events, in order: inputs, decisions and notes.
@@ -165,11 +209,7 @@ class RunReader:
         Raises:
             DamagedStoreError: A chunk is missing or damaged.
         """
-        for start in range(0, self.size(EVENTS), EVENTS.chunk_rows):
-            columns = self.columns(EVENTS, start, start + EVENTS.chunk_rows)
-            values: dict[str, Iterable[Any]] = {name: array.tolist() for name, array in columns.items()}
-            values["kind"] = map(EventKind, columns["kind"])
-            yield from map(EventRow._make, zip(*(values[name] for name in EventRow._fields), strict=True))
+        return self._rows(EVENTS, EventRow)
 
     def columns(self, group: Group, start: int = 0, stop: int | None = None) -> dict[str, NDArray[Any]]:
         """The values of a group's arrays, from one row to another; text as objects.
@@ -184,6 +224,28 @@ class RunReader:
             for column in group.columns
         }
 
+    def _rows(self, group: Group, row: type[_Row]) -> Iterator[_Row]:
+        names = [*self.workers, ""]  # worker -1: nobody
+        conversions: dict[str, Callable[[NDArray[Any]], Iterable[Any]]] = {
+            "x": _read_only,
+            "outcome": lambda values: map(Outcome, values),
+            "worker": lambda values: [names[index] for index in values],
+            "kind": lambda values: map(EventKind, values),
+        }
+        for start in range(0, self.size(group), group.chunk_rows):
+            columns = self.columns(group, start, start + group.chunk_rows)
+            values = (conversions.get(name, np.ndarray.tolist)(columns[name]) for name in row._fields)
+            yield from map(row._make, zip(*values, strict=True))
+
+    def _validation_losses(self) -> NDArray[np.float64]:
+        """The finite validation loss of each evaluation, else nan; shape (evaluations,)."""
+        losses = np.full(self.size(EVALUATIONS), np.nan)
+        validations = self._load(VALIDATIONS)
+        loss = validations["loss"].to_numpy()
+        is_good = (validations["outcome"].to_numpy() == Outcome.OK) & np.isfinite(loss)
+        losses[validations["evaluation"].to_numpy()[is_good] - 1] = loss[is_good]
+        return losses
+
     def _load(self, group: Group) -> xr.Dataset:
         has_points = any(column.is_point for column in group.columns)
         return self._node(group).to_dataset(inherit=has_points).load()
@@ -195,6 +257,11 @@ class RunReader:
         numbers = np.arange(1, dataset.sizes[group.dim] + 1)
         parameters = self._tree.to_dataset().load()
         return dataset.assign_coords({group.dim: numbers, **parameters.data_vars})
+
+
+def _read_only(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    points.flags.writeable = False
+    return points
 
 
 def _store(url: str) -> Store:

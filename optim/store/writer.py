@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from optim.errors import StoreError
-from optim.journal import END_KINDS, EvaluationRow, EventKind, EventRow
+from optim.journal import END_KINDS, EvaluationRow, EventKind, EventRow, ValidationRow
 from optim.space import Parameter
 from optim.store.image import RunImage, json_attributes
-from optim.store.layout import OPTIMIZERS
-from optim.store.optimizers_view import Spawn
+from optim.store.layout import EVALUATIONS, OPTIMIZERS
+from optim.store.optimizers_view import Spawn, stop_verdicts
 
 FLUSH_S = 1.0
 """How much finished work a killed process may lose, by default; seconds."""
@@ -43,7 +43,9 @@ class RunWriter:
         self._flush_s = flush_s
         self._flush_evaluations = flush_evaluations
         self._spawned = image.size(OPTIMIZERS)
+        self._evaluated = image.size(EVALUATIONS)
         self._evaluations: list[EvaluationRow] = []
+        self._validations: list[ValidationRow] = []
         self._events: list[EventRow] = []
         self._attributes: dict[str, Any] = {}
         self._is_pending = False
@@ -116,9 +118,26 @@ class RunWriter:
         self._check_is_known(row.optimizer)
         with self._changed:
             self._check_can_add()
+            self._evaluated += 1
             self._evaluations.append(row)
             if len(self._evaluations) == self._flush_evaluations:
                 self._changed.notify_all()
+            self._note_pending()
+
+    def add_validation(self, row: ValidationRow) -> None:
+        """Take the next validation.
+
+        Raises:
+            StoreError: It does not fit the run, earlier rows could not be written, or the writer is closed.
+        """
+        if not 1 <= row.evaluation <= self._evaluated:
+            raise StoreError(
+                f"evaluation {row.evaluation} cannot have been validated; there are {self._evaluated}, from 1"
+            )
+        self._check_is_known(row.optimizer)
+        with self._changed:
+            self._check_can_add()
+            self._validations.append(row)
             self._note_pending()
 
     def add_event(self, row: EventRow) -> None:
@@ -132,6 +151,7 @@ class RunWriter:
             if row.optimizer != self._spawned + 1:
                 raise StoreError(f"the next optimizer to start is {self._spawned + 1}, got {row.optimizer}")
         elif row.kind in END_KINDS:
+            stop_verdicts(row)
             self._check_is_known(row.optimizer)
         with self._changed:
             self._check_can_add()
@@ -205,6 +225,7 @@ class RunWriter:
                 if not self._is_pending or self._is_torn:
                     return
                 evaluations, self._evaluations = self._evaluations, []
+                validations, self._validations = self._validations, []
                 events, self._events = self._events, []
                 attributes, self._attributes = self._attributes, {}
                 self._is_pending = False
@@ -212,7 +233,7 @@ class RunWriter:
             try:
                 self._is_torn = True
                 self._image.set_attributes(attributes)
-                self._image.absorb(evaluations, events)
+                self._image.absorb(evaluations, events, validations)
                 self._is_torn = False
                 self._image.commit()
             except Exception as fault:  # noqa: BLE001  raised by the next call, in the caller's thread

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from optim.journal import END_KINDS, EvaluationRow, EventKind, EventRow
+from optim.journal import END_KINDS, EvaluationRow, EventKind, EventRow, ValidationRow
 from optim.outcome import Outcome
 from optim.space import Parameter
 from optim.store.layout import GROUPS
@@ -41,6 +41,28 @@ class Rows:
             sequence, optimizer, call, x, loss, outcome, late, sequence % 2 == 1, 2, *times, worker
         )
 
+    def validation(
+        self,
+        sequence: int,
+        evaluation: int,
+        optimizer: int = 1,
+        loss: float = 2.5,
+        outcome: Outcome = Outcome.OK,
+        worker: str = "tcp://node2:4002",
+    ) -> ValidationRow:
+        times = (sequence + 0.25, sequence + 0.5, sequence + 0.75)
+        return ValidationRow(sequence, optimizer, 1, evaluation, loss, outcome, 1, *times, worker)
+
+    def validation_losses_by_hand(
+        self, evaluations: Sequence[EvaluationRow], validations: Sequence[ValidationRow]
+    ) -> list[float]:
+        """What must stand beside the loss of each evaluation."""
+        losses = [math.nan] * len(evaluations)
+        for row in validations:
+            if row.outcome is Outcome.OK and math.isfinite(row.loss):
+                losses[row.evaluation - 1] = row.loss
+        return losses
+
     def spawn(self, sequence: int, evaluation: int, optimizer: int) -> EventRow:
         data = {
             "type": "Scipy",
@@ -60,6 +82,7 @@ class Rows:
         "start_evaluation",
         "end",
         "reason",
+        "verdicts",
         "end_evaluation",
         "evaluations",
         "best_loss",
@@ -73,15 +96,16 @@ class Rows:
         table: list[list[object]] = []
         for row in events:
             if row.kind is EventKind.SPAWN:
-                table.append([row.evaluation, "", "", -1, 0, math.nan, -1])
+                table.append([row.evaluation, "", "", "", -1, 0, math.nan, -1])
             elif row.kind in END_KINDS and row.optimizer > 0:
-                table[row.optimizer - 1][1:4] = [str(row.kind), row.text, row.evaluation]
+                verdicts = json.loads(row.data or "{}").get("verdicts", "")
+                table[row.optimizer - 1][1:5] = [str(row.kind), row.text, verdicts, row.evaluation]
         for number, row in enumerate(evaluations, start=1):
             if row.optimizer > 0:
                 entry = table[row.optimizer - 1]
-                entry[4] += 1
-                if row.outcome is Outcome.OK and math.isfinite(row.loss) and not row.loss >= entry[5]:
-                    entry[5:7] = [row.loss, number]
+                entry[5] += 1
+                if row.outcome is Outcome.OK and math.isfinite(row.loss) and not row.loss >= entry[6]:
+                    entry[6:8] = [row.loss, number]
         return {name: [entry[place] for entry in table] for place, name in enumerate(self.derived)}
 
     def same(self, some: object, others: object) -> bool:

@@ -11,6 +11,7 @@ Invariants:
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from optim.errors import StoreError
-from optim.journal import INPUT_KINDS, EvaluationRow, EventKind, EventRow
+from optim.journal import INPUT_KINDS, EvaluationRow, EventKind, EventRow, ValidationRow
 from optim.outcome import Outcome
 from optim.store import atomic, open_run
 from optim.store.image import RunImage
@@ -33,7 +34,7 @@ from optim.store.layout import OPTIMIZERS
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
-FILES_OF_A_COMMIT = 60
+FILES_OF_A_COMMIT = 80
 """More than any commit of these tests writes."""
 
 
@@ -61,8 +62,9 @@ class RunMachine(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "run.zarr"
         self.image = RunImage.create(self.path, rows.parameters, {"round": 0})
-        self.committed: tuple[list, list, int] = ([], [], 0)
+        self.committed: tuple[list, list, list, int] = ([], [], [], 0)
         self.evaluations: list[EvaluationRow] = []
+        self.validations: list[ValidationRow] = []
         self.events: list[EventRow] = []
         self.round = 0
 
@@ -75,12 +77,23 @@ class RunMachine(RuleBasedStateMachine):
 
     @property
     def sequence(self) -> int:
-        return len(self.evaluations) + sum(row.kind in INPUT_KINDS for row in self.events)
+        inputs = sum(row.kind in INPUT_KINDS for row in self.events)
+        return len(self.evaluations) + len(self.validations) + inputs
 
-    def add(self, evaluations: Sequence[EvaluationRow] = (), events: Sequence[EventRow] = ()) -> None:
-        self.image.absorb(evaluations, events)
+    def add(
+        self,
+        evaluations: Sequence[EvaluationRow] = (),
+        events: Sequence[EventRow] = (),
+        validations: Sequence[ValidationRow] = (),
+    ) -> None:
+        self.image.absorb(evaluations, events, validations)
         self.evaluations += evaluations
+        self.validations += validations
         self.events += events
+
+    def note_commit(self) -> None:
+        self.round += 1
+        self.committed = (self.evaluations[:], self.validations[:], self.events[:], self.round)
 
     @rule(
         results=st.lists(
@@ -105,6 +118,27 @@ class RunMachine(RuleBasedStateMachine):
             ]
         )
 
+    @precondition(lambda self: self.evaluations)
+    @rule(
+        results=st.lists(
+            st.tuples(
+                st.integers(0, 50),
+                st.sampled_from(Outcome),
+                st.sampled_from([0.5, math.inf, math.nan]) | st.floats(),
+                st.sampled_from(["", "b", "c"]),
+            ),
+            max_size=9,
+        )
+    )
+    def validate(self, results) -> None:
+        first, count = self.sequence, len(self.evaluations)
+        self.add(
+            validations=[
+                self.rows.validation(first + place, 1 + index % count, 0, loss, outcome, worker)
+                for place, (index, outcome, loss, worker) in enumerate(results)
+            ]
+        )
+
     @rule(count=st.integers(1, 5))
     def spawn(self, count: int) -> None:
         first = self.started + 1
@@ -118,14 +152,14 @@ class RunMachine(RuleBasedStateMachine):
     def happen(self, kind: EventKind, text: str, optimizer: int) -> None:
         if kind is not EventKind.SPAWN:
             who = min(optimizer, self.started)
-            self.add(events=[EventRow(self.sequence, len(self.evaluations), kind, who, 7, text, '{"a": 1}')])
+            data = json.dumps({"a": 1, "verdicts": text})
+            self.add(events=[EventRow(self.sequence, len(self.evaluations), kind, who, 7, text, data)])
 
     @rule()
     def commit(self) -> None:
-        self.round += 1
-        self.image.set_attributes({"round": self.round})
+        self.image.set_attributes({"round": self.round + 1})
         self.image.commit()
-        self.committed = (self.evaluations[:], self.events[:], self.round)
+        self.note_commit()
         self.check()
 
     @precondition(lambda self: self.sequence > 0)
@@ -136,23 +170,25 @@ class RunMachine(RuleBasedStateMachine):
         with death_at_file(count), suppress(Killed):
             self.image.commit()
         if (self.path / "zarr.json").read_bytes() != before:
-            self.round += 1
-            self.committed = (self.evaluations[:], self.events[:], self.round)
+            self.note_commit()
         if is_littered:
             for partial in self.path.rglob("*.partial"):
                 partial.write_bytes(b"torn")
         self.check()
         self.image = RunImage.load(self.path)
-        self.evaluations, self.events = self.committed[0][:], self.committed[1][:]
+        self.evaluations, self.validations, self.events = (rows[:] for rows in self.committed[:3])
 
     def check(self) -> None:
-        evaluations, events, number = self.committed
+        evaluations, validations, events, number = self.committed
         reader = open_run(self.path)
         assert reader.attributes["round"] == number
         assert self.rows.same(reader.evaluation_rows(), evaluations)
+        assert self.rows.same(reader.validation_rows(), validations)
         assert self.rows.same(reader.event_rows(), events)
-        inputs = [*evaluations, *(row for row in events if row.kind in INPUT_KINDS)]
+        inputs = [*evaluations, *validations, *(row for row in events if row.kind in INPUT_KINDS)]
         assert self.rows.same(reader.journal(), sorted(inputs, key=lambda row: row.sequence))
+        losses = reader.evaluations()["validation_loss"].to_numpy().tolist()
+        assert repr(losses) == repr(self.rows.validation_losses_by_hand(evaluations, validations))
         optimizers = reader.optimizers()
         table = {name: optimizers[name].to_numpy().tolist() for name in self.rows.derived}
         assert repr(table) == repr(self.rows.optimizers_by_hand(evaluations, events))
@@ -179,7 +215,9 @@ def test_a_death_at_each_file_of_a_commit_leaves_the_commit_before_or_the_new_on
         image = RunImage.create(path, rows.parameters, {})
         image.absorb(committed, [rows.spawn(0, 0, 1)])
         image.commit()
-        image.absorb(added, [EventRow(11, 11, EventKind.STOPPED, 1, -1, "stuck")])
+        image.absorb(
+            added, [EventRow(11, 11, EventKind.STOPPED, 1, -1, "stuck")], [rows.validation(12, evaluation=11)]
+        )
         try:
             with death_at_file(count):
                 image.commit()
@@ -191,6 +229,7 @@ def test_a_death_at_each_file_of_a_commit_leaves_the_commit_before_or_the_new_on
         seen.append(
             (
                 tree["evaluations"].sizes["evaluation"],
+                tree["validations"]["loss"].values.tolist(),
                 tree["events"].sizes["event"],
                 str(tree["optimizers"]["end"].values[0]),
                 int(tree["optimizers"]["evaluations"].values[0]),
@@ -199,8 +238,8 @@ def test_a_death_at_each_file_of_a_commit_leaves_the_commit_before_or_the_new_on
             )
         )
     losses = [row.loss for row in committed]
-    old = (6, 1, "", 6, 1.5, losses)
-    new = (11, 2, "stopped", 11, -1.0, losses + [-1.0] * 5)
+    old = (6, [], 1, "", 6, 1.5, losses)
+    new = (11, [2.5], 2, "stopped", 11, -1.0, losses + [-1.0] * 5)
     switch = seen.index(new)
     assert switch > 20
     assert seen == [old] * switch + [new] * (len(seen) - switch)
@@ -247,7 +286,7 @@ def test_what_becomes_of_uncommitted_files_does_not_matter(fate, rows, tmp_path)
     assert rows.same(open_run(path).evaluation_rows(), first + second)
 
 
-def files_of_a_commit(image: RunImage) -> int:
+def files_of_a_commit(image: RunImage) -> list[Path]:
     real, targets = atomic.os.replace, []
 
     def replace(source: Path, target: Path) -> None:
@@ -256,7 +295,7 @@ def files_of_a_commit(image: RunImage) -> int:
 
     with mock.patch.object(atomic.os, "replace", replace):
         image.commit()
-    return len(targets)
+    return targets
 
 
 def test_what_a_commit_writes_does_not_grow_with_the_run(rows, tmp_path) -> None:
@@ -270,5 +309,14 @@ def test_what_a_commit_writes_does_not_grow_with_the_run(rows, tmp_path) -> None
         image.commit()
         image.commit()
         image.absorb([rows.evaluation(9)], [rows.session_start()])
-        counts.append(files_of_a_commit(image))
+        counts.append(len(files_of_a_commit(image)))
     assert counts[0] == counts[1]
+
+
+def test_a_commit_writes_nothing_of_a_group_without_new_rows(rows, tmp_path) -> None:
+    image = RunImage.create(tmp_path / "run.zarr", rows.parameters, {})
+    written = []
+    for validations in ([], [rows.validation(0, evaluation=1, optimizer=0)], []):
+        image.absorb([rows.evaluation(9, optimizer=0, worker="")], [], validations)
+        written.append(any("validations" in file.parts for file in files_of_a_commit(image)))
+    assert written == [False, True, False]

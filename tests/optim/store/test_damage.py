@@ -19,17 +19,18 @@ from optim.errors import DamagedStoreError, SchemaError, StoreError
 from optim.journal import EventKind, EventRow
 from optim.store import RunWriter, open_run, read_attributes
 from optim.store.image import RunImage
-from optim.store.layout import EVALUATIONS, EVENTS, GROUPS, OPTIMIZERS, PARAMETERS
+from optim.store.layout import EVALUATIONS, EVENTS, GROUPS, OPTIMIZERS, PARAMETERS, VALIDATIONS
 
 
 @pytest.fixture
 def path(tmp_path, rows, small_chunks):
-    """A finished run of six evaluations, seven events and six optimizers, in chunks of four rows."""
+    """A finished run of six evaluations, validations and optimizers, and seven events, in chunks of four rows."""
     with RunWriter.create(tmp_path / "run.zarr", rows.parameters, {"status": "finished"}) as writer:
         writer.add_event(rows.session_start())
         for number in range(1, 7):
             writer.add_event(rows.spawn(number, number, number))
             writer.add_evaluation(rows.evaluation(number, optimizer=number))
+            writer.add_validation(rows.validation(number, evaluation=number, optimizer=number))
     return tmp_path / "run.zarr"
 
 
@@ -53,10 +54,11 @@ def chunks_of_last_commit(path) -> list[str]:
 
 def test_each_missing_chunk_is_named(path) -> None:
     keys = chunks_of_last_commit(path)
-    assert len(keys) == 6 + 2 * (13 + 7 + 13)
+    assert len(keys) == 8 + 2 * (13 + 11 + 7 + 14)
     opened = open_run(path)
     use_of = {
         "evaluations": lambda: opened.columns(EVALUATIONS),
+        "validations": lambda: opened.columns(VALIDATIONS),
         "events": lambda: opened.columns(EVENTS),
     }
     for key in keys:
@@ -70,7 +72,8 @@ def test_each_missing_chunk_is_named(path) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["evaluations/loss/c/1", "evaluations/x/c/0/0", "events/text/c/1", "unit/c/0"]
+    "key",
+    ["evaluations/loss/c/1", "evaluations/x/c/0/0", "validations/loss/c/1", "events/text/c/1", "unit/c/0"],
 )
 def test_a_truncated_or_changed_chunk_is_named(key, path) -> None:
     data = (path / key).read_bytes()
@@ -92,6 +95,20 @@ def test_datasets_rows_the_open_tree_and_a_resumption_all_refuse_damage(path) ->
         lambda: RunWriter.resume(path),
     ):
         with pytest.raises(DamagedStoreError, match="evaluations/loss/c/1"):
+            use()
+
+
+def test_damage_of_a_validation_is_refused_wherever_it_shows(path) -> None:
+    reader = open_run(path)
+    (path / "validations/loss/c/1").unlink()
+    for use in (
+        reader.validations,
+        reader.evaluations,
+        lambda: list(reader.validation_rows()),
+        lambda: list(reader.journal()),
+        lambda: RunWriter.resume(path),
+    ):
+        with pytest.raises(DamagedStoreError, match="validations/loss/c/1"):
             use()
 
 

@@ -18,7 +18,7 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
-from optim.journal import EventKind, EventRow
+from optim.journal import EventKind, EventRow, ValidationRow
 from optim.outcome import Outcome
 from optim.store import RunWriter, open_run
 from optim.store.chunks import codecs
@@ -30,7 +30,7 @@ NEVER_S = 3600.0
 
 @pytest.fixture
 def path(tmp_path, rows):
-    """A run with three evaluations and three events, whose writer is not closed."""
+    """A run with three evaluations, two validations and three events, whose writer is not closed."""
     writer = RunWriter.create(
         tmp_path / "run.zarr", rows.parameters, {"seed": 7, "settings": {"a": [1]}}, flush_s=NEVER_S
     )
@@ -40,6 +40,10 @@ def path(tmp_path, rows):
     writer.add_evaluation(rows.evaluation(2, loss=np.nan, outcome=Outcome.EXCEPTION, worker=""))
     writer.add_event(EventRow(2, 2, EventKind.FAILURE, 1, 1, "ZeroDivisionError: odd \0 text \udc80"))
     writer.add_evaluation(rows.evaluation(3, loss=0.5, late=True))
+    writer.add_validation(rows.validation(4, evaluation=3))
+    writer.add_validation(
+        rows.validation(5, evaluation=1, optimizer=0, outcome=Outcome.WORKER_LOST, worker="")
+    )
     writer.flush()
     yield tmp_path / "run.zarr"
     writer.close()
@@ -74,6 +78,7 @@ def test_plain_xarray_shows_a_run_that_is_being_written(path, rows) -> None:
     assert tree["parameter"].values.tolist() == ["eps", "sigma"]
     assert tree["unit"].values.tolist() == ["hartree", ""]
     assert tree["upper"].values.tolist() == [1e-2, 6.0]
+    assert tree["active"].values.tolist() == [True, True]
 
     evaluations = tree["evaluations"].to_dataset()
     assert evaluations.sizes == {"evaluation": 3, "parameter": 2}
@@ -94,7 +99,15 @@ def test_plain_xarray_shows_a_run_that_is_being_written(path, rows) -> None:
     assert evaluations["finished_s"].values.tolist() == [1.75, 2.75, 3.75]
     assert evaluations["late"].values.tolist() == [False, False, True]
     assert evaluations["worker"].values.tolist() == [0, -1, 0]
-    assert evaluations["worker"].attrs["names"] == ["tcp://node1:4001"]
+    assert evaluations["worker"].attrs["names"] == ["tcp://node1:4001", "tcp://node2:4002"]
+
+    validations = tree["validations"].to_dataset(inherit=False)
+    assert validations.sizes == {"validation": 2}
+    assert set(validations.variables) == set(ValidationRow._fields)
+    assert validations["evaluation"].values.tolist() == [3, 1]
+    assert validations["outcome"].values.tolist() == [Outcome.OK, Outcome.WORKER_LOST]
+    assert validations["worker"].values.tolist() == [1, -1]
+    assert validations["worker"].attrs["names"] == evaluations["worker"].attrs["names"]
 
     assert tree["events"]["kind"].values.tolist() == ["session start", "spawn", "failure"]
     assert tree["events"]["text"].values[2] == "ZeroDivisionError: odd \0 text \\udc80"
@@ -105,6 +118,7 @@ def test_plain_xarray_shows_a_run_that_is_being_written(path, rows) -> None:
 
 def test_plain_xarray_opens_one_group_of_a_run_that_is_being_written(path) -> None:
     assert xr.open_zarr(path, group="evaluations", chunks=None)["loss"].values[2] == 0.5
+    assert xr.open_zarr(path, group="validations", chunks=None)["loss"].values[0] == 2.5
     assert xr.open_zarr(path, group="events", chunks=None).sizes["event"] == 3
     assert xr.open_zarr(path, group="optimizers", chunks=None)["evaluations"].values.tolist() == [2]
 
@@ -115,6 +129,7 @@ def test_a_closed_run_reads_the_same_without_consolidated_metadata(rows, tmp_pat
         writer.add_event(rows.spawn(0, 0, 1))
         for place in range(3):
             writer.add_evaluation(rows.evaluation(place))
+        writer.add_validation(rows.validation(3, evaluation=2))
     consolidated = xr.open_datatree(path, engine="zarr").load()
     plain = xr.open_datatree(path, engine="zarr", consolidated=False).load()
     assert consolidated.sizes == plain.sizes
@@ -126,6 +141,8 @@ def test_an_empty_run_opens_with_sizes_of_zero(rows, tmp_path) -> None:
         reader = open_run(tmp_path / "run.zarr")
     assert reader.attributes["status"] == "running"
     assert reader.evaluations().sizes["evaluation"] == 0
+    assert reader.evaluations()["validation_loss"].sizes == {"evaluation": 0}
+    assert reader.validations().sizes["validation"] == 0
     assert reader.optimizers().sizes["optimizer"] == 0
     assert reader.events().sizes["event"] == 0
     assert list(reader.journal()) == []
@@ -140,5 +157,9 @@ def test_the_reader_adds_numbers_and_the_table_of_parameters(path) -> None:
     reader = open_run(path)
     assert reader.evaluations().sel(evaluation=3)["loss"] == 0.5
     assert reader.evaluations()["unit"].values.tolist() == ["hartree", ""]
+    assert reader.evaluations()["validation_loss"].values.tolist() == pytest.approx(
+        [np.nan, np.nan, 2.5], nan_ok=True
+    )
+    assert reader.validations().sel(validation=1)["evaluation"] == 3
     assert reader.optimizers().sel(optimizer=1)["label"] == "block 1"
     assert set(reader.events().coords) == set()

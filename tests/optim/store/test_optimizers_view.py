@@ -19,7 +19,7 @@ from optim.errors import StoreError
 from optim.journal import END_KINDS, EventKind, EventRow
 from optim.outcome import Outcome
 from optim.store.layout import OPTIMIZERS
-from optim.store.optimizers_view import OptimizersView, Spawn
+from optim.store.optimizers_view import OptimizersView, Spawn, stop_verdicts
 from optim.store.table import Table
 
 RESULT = st.tuples(
@@ -28,7 +28,12 @@ RESULT = st.tuples(
     st.sampled_from([0.5, 0.25, 0.0, -1.0, math.inf, -math.inf, math.nan]),
     st.booleans(),
 )
-END = st.tuples(st.integers(0, 30), st.sampled_from(sorted(END_KINDS)), st.text(max_size=3))
+END = st.tuples(
+    st.integers(0, 30),
+    st.sampled_from(sorted(END_KINDS)),
+    st.text(max_size=3),
+    st.sampled_from(["", "{}", '{"verdicts": "A = True |\\nB = False"}']),
+)
 STEP = st.tuples(st.integers(0, 3), st.lists(RESULT, max_size=8), st.lists(END, max_size=2))
 
 
@@ -42,7 +47,8 @@ def test_the_table_is_what_one_computes_by_hand_from_the_journal(rows, steps) ->
         some_events = [rows.spawn(0, len(evaluations), started + place) for place in range(1, new + 1)]
         started += new
         some_events += [
-            EventRow(0, len(evaluations), kind, who % (started + 1), text=text) for who, kind, text in ends
+            EventRow(0, len(evaluations), kind, who % (started + 1), text=text, data=data)
+            for who, kind, text, data in ends
         ]
         some_evaluations = [
             rows.evaluation(0, who % (started + 1), 1, loss, outcome, late)
@@ -73,6 +79,19 @@ def test_a_row_holds_what_the_spawn_said(rows) -> None:
 def test_a_spawn_without_its_data_is_refused(data) -> None:
     with pytest.raises(StoreError, match="needs data with type, label, settings, generator and x0"):
         Spawn.of(EventRow(0, 0, EventKind.SPAWN, 1, data=data), dimension=2)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("verdicts", "must be a JSON object, got 'verdicts'"),
+        ("[]", r"must be a JSON object, got '\[\]'"),
+        ('{"verdicts": 1}', "verdicts on optimizer 1 must be text, got 1"),
+    ],
+)
+def test_verdicts_that_are_no_text_are_refused(data, message) -> None:
+    with pytest.raises(StoreError, match=message):
+        stop_verdicts(EventRow(0, 0, EventKind.STOPPED, 1, data=data))
 
 
 def test_a_start_of_another_dimension_is_refused(rows) -> None:

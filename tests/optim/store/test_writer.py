@@ -6,6 +6,7 @@ Invariants:
 * What cannot be written is raised by the next call, and is written as soon as it can be.
 * A row that does not fit the run is refused at once and changes nothing.
 * A run that was closed can be resumed.
+* The space of a run is that which it was created with.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import numpy as np
 import pytest
 
 from optim.errors import StoreError
-from optim.journal import EventKind, EventRow
+from optim.journal import EvaluationRow, EventKind, EventRow
+from optim.outcome import Outcome
+from optim.space import Parameter
 from optim.store import RunWriter, layout, open_run, read_attributes
 from optim.store.image import RunImage
 
@@ -161,7 +164,42 @@ def test_rows_that_do_not_fit_the_run_are_refused_at_once(path, rows) -> None:
         writer.add_event(rows.spawn(0, 0, 1))
         with pytest.raises(StoreError, match="optimizer 2 was not started"):
             writer.add_event(EventRow(0, 0, EventKind.STOPPED, 2))
+        with pytest.raises(StoreError, match="must be a JSON object"):
+            writer.add_event(EventRow(0, 0, EventKind.STOPPED, 1, data="MaxFunctionCalls"))
+        for evaluation in (0, 1):
+            with pytest.raises(
+                StoreError, match=f"evaluation {evaluation} cannot have been validated; there are 0"
+            ):
+                writer.add_validation(rows.validation(0, evaluation, optimizer=0))
     assert [row.kind for row in open_run(path).event_rows()] == [EventKind.SPAWN]
+
+
+def test_validations_are_committed_by_themselves(path, rows, committed) -> None:
+    with RunWriter.create(path, rows.parameters, flush_s=0.01) as writer:
+        writer.add_evaluation(rows.evaluation(0, optimizer=0))
+        writer.flush()
+        committed.clear()
+        writer.add_validation(rows.validation(1, evaluation=1, optimizer=0))
+        assert committed.wait(PATIENCE_S)
+        assert open_run(path).validations().sizes["validation"] == 1
+
+
+def test_the_space_of_a_run_is_read_back(path) -> None:
+    parameters = [
+        Parameter(name="eps", initial=3e-4, lower=1e-5, upper=1e-2, scale="log", unit="hartree"),
+        Parameter(name="sigma", initial=3.4, active=False),
+        Parameter(name="rmin", tie="1.1225*sigma", upper=5.0),
+    ]
+    constraints = ["rmin > sigma"]
+    with RunWriter.create(path, parameters, {"constraints": constraints}, flush_s=NEVER_S) as writer:
+        writer.add_evaluation(
+            EvaluationRow(0, 0, 1, np.ones(3), 1.0, Outcome.OK, False, False, 1, 0.0, 0.0, 0.0, "")
+        )
+    reader = open_run(path)
+    assert reader.space().parameters == tuple(parameters)
+    assert reader.space().constraints == ("rmin > sigma",)
+    assert reader.evaluations().sizes == {"evaluation": 1, "parameter": 3}
+    assert reader.evaluations()["tie"].values.tolist() == ["", "", "1.1225*sigma"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), object(), {1, 2}])
@@ -183,15 +221,20 @@ def test_a_resumed_run_goes_on_where_it_was(path, rows) -> None:
     with RunWriter.create(path, rows.parameters, {"seed": 7, "status": "running"}) as writer:
         writer.add_event(rows.spawn(0, 0, 1))
         writer.add_evaluation(rows.evaluation(0, loss=2.0, worker="a"))
+        writer.add_validation(rows.validation(1, evaluation=1, worker="c"))
     with RunWriter.resume(path) as writer:
         writer.set_attributes(status="finished")
-        writer.add_event(rows.spawn(1, 1, 2))
-        writer.add_evaluation(rows.evaluation(1, loss=1.0, worker="b"))
-        writer.add_evaluation(rows.evaluation(2, optimizer=2, loss=3.0, worker="a"))
+        writer.add_event(rows.spawn(2, 1, 2))
+        writer.add_evaluation(rows.evaluation(2, loss=1.0, worker="b"))
+        writer.add_evaluation(rows.evaluation(3, optimizer=2, loss=3.0, worker="a"))
+        writer.add_validation(rows.validation(4, evaluation=1, loss=0.5, worker="b"))
     reader = open_run(path)
     assert reader.attributes["seed"] == 7
     assert reader.attributes["status"] == "finished"
     assert [row.worker for row in reader.evaluation_rows()] == ["a", "b", "a"]
+    assert [row.worker for row in reader.validation_rows()] == ["c", "b"]
+    assert [row.sequence for row in reader.journal()] == [0, 1, 2, 3, 4]
+    assert reader.evaluations()["validation_loss"].values[0] == 0.5
     assert reader.optimizers()["evaluations"].values.tolist() == [2, 1]
     assert reader.optimizers()["best_evaluation"].values.tolist() == [2, 3]
 

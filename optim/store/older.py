@@ -1,0 +1,40 @@
+"""Stores of older schemas, read as stores of this one."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from optim.store.layout import GROUPS
+
+
+def complete(tree: xr.DataTree) -> frozenset[str]:
+    """Give a store the arrays that its schema did not have yet, full of fill values.
+
+    Schema 1 had no validations, no inactive or tied parameters, and no verdicts of stoppers.
+
+    Args:
+        tree: The store; it is changed in memory only.
+
+    Returns:
+        The names of the groups that something was missing of.
+    """
+    completed = set()
+    for group in GROUPS:
+        if group.name and group.name not in tree.children:
+            tree[group.name] = xr.DataTree()
+        node = tree.children[group.name] if group.name else tree
+        rows = node.sizes.get(group.dim, 0)
+        missing = {
+            column.name: (
+                group.dims(column),
+                np.full(rows, column.fill_value, column.numpy_dtype),
+                column.attributes,
+            )
+            for column in group.columns
+            if column.name not in node.variables
+        }
+        if missing:
+            node.dataset = node.to_dataset(inherit=False).assign(missing)
+            completed.add(group.name)
+    return frozenset(completed)
