@@ -6,6 +6,7 @@ from abc import ABC
 from typing import ClassVar
 
 from optim.options import Policy
+from optim.surroundings import Surroundings
 
 
 class Condition(Policy, ABC):
@@ -13,6 +14,10 @@ class Condition(Policy, ABC):
 
     symbols: ClassVar[dict[str, str]] = {}
     """Short names for options when printed; the others are printed under their own."""
+
+    def fault(self, around: Surroundings) -> str:
+        """Why it does not go with the other settings; empty: it does."""
+        return ""
 
     @property
     def printed(self) -> str:

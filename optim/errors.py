@@ -9,6 +9,10 @@ class SpaceError(ShoalError, ValueError):
     """A parameter or a point does not fit the parameter space."""
 
 
+class ExpressionError(ShoalError, ValueError):
+    """An expression over parameter names cannot be read, or has a name that is not there."""
+
+
 class UnknownPolicyError(ShoalError, ValueError):
     """No policy of that kind has that name."""
 
@@ -59,3 +63,11 @@ class ServerError(ShoalError):
 
 class DimensionError(ShoalError, ValueError):
     """An optimizer cannot work on that number of parameters."""
+
+
+class ExportError(ShoalError):
+    """A run cannot be written as files."""
+
+
+class ExportExistsError(ExportError):
+    """There is something already where an export shall go."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import numpy as np
+from numpy.typing import NDArray
 
+from optim.errors import ProblemError
 from optim.evaluation import evaluate_loss
-from optim.messages import Evaluated
+from optim.messages import Evaluated, Validated
 from optim.problem import Loss
 from optim.session import Session
 
@@ -13,23 +15,25 @@ WORKER = "in-process"
 """What the journal calls this process."""
 
 
-def drive(session: Session, loss: Loss, is_interrupted: Callable[[], bool] = lambda: False) -> None:
-    """Evaluate whatever the session asks for, until the run ends or somebody interrupts it.
+def _no_validation(x: NDArray[np.float64]) -> float:
+    raise ProblemError("the run wants a validation loss, and its driver was given none")
+
+
+def drive(session: Session, loss: Loss, validation: Loss = _no_validation) -> None:
+    """Evaluate whatever the session asks for, until it has nothing more to give out.
 
     Args:
-        session: One that has begun.
+        session: One that has begun; `session.halt` interrupts it.
         loss: Called with points in physical units.
-        is_interrupted: Asked after every evaluation.
+        validation: The validation loss, for runs that have one.
     """
     clock = session.clock
-    while not is_interrupted():
-        submit = session.next()
-        if submit is None:
-            return
+    while submit := session.next():
         started_s = clock()
-        result = evaluate_loss(loss, submit.x)
+        result = evaluate_loss(validation if submit.validates else loss, submit.x)
+        kind = Validated if submit.validates else Evaluated
         session.hand_back(
-            Evaluated(
+            kind(
                 submit.optimizer,
                 submit.call,
                 result.outcome,
@@ -40,3 +44,4 @@ def drive(session: Session, loss: Loss, is_interrupted: Callable[[], bool] = lam
                 text=result.text,
             )
         )
+        session.tick()

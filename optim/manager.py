@@ -7,12 +7,14 @@ whole truth, so feeding it the same events again gives the same run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
-from optim.ask_tell import EndKind, Start
+from optim.ask_tell import EndKind
 from optim.combination import Combination, Judgement
+from optim.errors import UnknownCallError
 from optim.journal import EventKind
 from optim.member import Member
 from optim.messages import (
@@ -24,14 +26,18 @@ from optim.messages import (
     Evaluated,
     Event,
     Finish,
+    Pause,
     SessionStart,
     Submit,
+    TimeUp,
+    Validated,
 )
 from optim.outcome import Outcome
 from optim.places import Asked, Places
 from optim.randomness import Streams
 from optim.run_state import RunState
 from optim.space import Space
+from optim.spawning import Spawner
 from optim.strategy import Strategy
 from optim.verdict import NO, Verdict
 from optim.views import RunView
@@ -55,19 +61,21 @@ class Manager:
     def __init__(self, strategy: Strategy, space: Space, seed: int) -> None:
         self.strategy = strategy
         self.space = space
-        self._streams = Streams(seed)
-        self._state = RunState(space.dimension)
-        self._initial = space.to_unit(space.initial)
+        streams = Streams(seed)
+        self._state = RunState(space.dimension, streams)
+        self._spawner = Spawner(strategy, space, streams)
         self._stopping = Combination(strategy.stopper_boolean_combination, len(strategy.stoppers))
         self._exiting = Combination(
             strategy.exit_condition_boolean_combination, len(strategy.exit_conditions)
         )
         self._places = Places(self._hard_cap())
+        self._validated: dict[tuple[int, int], int] = {}
         self._hungry: list[Member] = []
         self._ends_without_loss = 0
         self._failure = ""
         self._commands: list[Command] = []
         self.finish: Finish | None = None
+        self.pause: Pause | None = None
 
     @property
     def run(self) -> RunView:
@@ -88,8 +96,12 @@ class Manager:
         self._commands = []
         if isinstance(event, Evaluated):
             self._evaluated(event)
+        elif isinstance(event, Validated):
+            self._take_validation(event)
         elif isinstance(event, Dropped):
             self._places.leave(event.optimizer, event.call)
+        elif isinstance(event, TimeUp):
+            self._state.times_up.add(self.strategy.exit_conditions[event.condition].printed)
         elif isinstance(event, SessionStart):
             self._session_start()
         if self.finish is None:
@@ -104,16 +116,19 @@ class Manager:
     # Events
 
     def _session_start(self) -> None:
+        self._state.times_up.clear()
+        self.pause = None
         is_first = not self._state.evaluations and not self._state.started and not self._places.out()
         if is_first and self.strategy.baseline:
-            self._send(Asked(BASELINE, 1, self._initial, self.space.initial, is_probe=False))
+            self._send(Asked(BASELINE, 1, self.space.initial_point, self.space.initial, is_probe=False))
 
     def _evaluated(self, event: Evaluated) -> None:
         asked = self._places.leave(event.optimizer, event.call)
         loss = event.loss if event.outcome is Outcome.OK else np.inf
         if event.outcome is not Outcome.OK:
             self._failure = event.text or event.outcome.label
-        self._state.record(event.optimizer, loss, asked.x, asked.point)
+        if self._state.record(event.optimizer, loss, asked.x, asked.point):
+            self._validate(asked)
         if event.optimizer == BASELINE:
             self._judge_baseline(event)
             return
@@ -123,6 +138,23 @@ class Manager:
         member.take(event.call, loss)
         if self.finish is None:
             self._tell(member)
+
+    def _validate(self, best: Asked) -> None:
+        """Ask for the validation loss at an optimizer's new best, if it is the turn of this one."""
+        validation = self.strategy.validation
+        if validation is None or self.finish is not None:
+            return
+        is_baseline = best.optimizer == BASELINE
+        if is_baseline or self._state.optimizers[best.optimizer - 1].bests % validation.every == 0:
+            self._validated[best.optimizer, best.call] = evaluation = self._state.evaluations
+            self._commands.append(Submit(best.optimizer, best.call, best.x, validates=evaluation))
+
+    def _take_validation(self, event: Validated) -> None:
+        if self._validated.pop((event.optimizer, event.call), None) is None:
+            raise UnknownCallError(
+                f"no validation of call {event.call} of optimizer {event.optimizer} is outstanding"
+            )
+        self._state.record_validation(event.optimizer, event.loss if event.outcome is Outcome.OK else np.inf)
 
     def _judge_baseline(self, event: Evaluated) -> None:
         if event.outcome is not Outcome.OK and self.strategy.baseline != "tolerate":
@@ -168,7 +200,11 @@ class Manager:
 
         judgement = self._stopping.judge(verdict)
         if judgement.met:
-            self._end(member, EventKind.STOPPED, self._stop_reason(judgement))
+            reason = _met([stopper.type_name() for stopper in strategy.stoppers], judgement)
+            lines = self._stopping.lines(
+                [stopper.printed for stopper in strategy.stoppers], judgement.verdicts
+            )
+            self._end(member, EventKind.STOPPED, reason, {"verdicts": "\n".join(lines)})
         return judgement.met
 
     # What follows from an event: exit conditions, spawning, ask
@@ -186,12 +222,13 @@ class Manager:
             return True
         judgement = self._exiting.judge(self._exit_verdict)
         if judgement.met:
-            met = [
-                f"{condition.printed}: {verdict}"
-                for condition, verdict in zip(self.strategy.exit_conditions, judgement.verdicts, strict=True)
-                if verdict is not None and verdict.met
-            ]
-            self._end_run(Finish("; ".join(met), conditions=tuple(self._exit_lines(judgement))))
+            reason = _met([condition.printed for condition in self.strategy.exit_conditions], judgement)
+            conditions = tuple(self._exit_lines(judgement))
+            if not self._needs_time_limit():
+                self._end_run(Finish(reason, conditions=conditions))
+            elif self.pause is None:
+                self.pause = Pause(reason, conditions)
+                self._commands.append(self.pause)
         elif self._ends_without_loss >= MAX_ENDS_WITHOUT_LOSS:
             self._end_run(
                 Finish(
@@ -200,51 +237,26 @@ class Manager:
                     failed=True,
                 )
             )
-        elif not self._state.alive and not self._spawning_is_open():
+        elif not self._state.alive and not self._spawner.is_open(self._state):
             self._end_run(Finish(NOBODY_LEFT, conditions=tuple(self._exit_lines(judgement))))
         return self.finish is not None
-
-    def _spawning_is_open(self) -> bool:
-        limits = self.strategy.control_optimizer_spawning
-        return (limits.max_evaluations is None or self._state.evaluations < limits.max_evaluations) and (
-            limits.max_optimizers is None or self._state.started < limits.max_optimizers
-        )
 
     def _may_spawn(self) -> bool:
         waits_for_baseline = (BASELINE, 1) in self._places
         return (
             not waits_for_baseline
+            and self.pause is None
             and self._state.alive < self.strategy.parallel_optimizers
-            and self._spawning_is_open()
+            and self._spawner.is_open(self._state)
             and self._places.is_free(self._state.evaluations)
         )
 
     def _spawn(self) -> None:
-        strategy, state = self.strategy, self._state
-        number = state.started + 1
-        at = strategy.optimizer_selector.select(
-            len(strategy.optimizers), state, self._streams.stream("selector", number)
-        )
-        block = strategy.optimizers[at]
-        point = strategy.generator.point(self._initial, state, self._streams.stream("generator", number))
-        living = block.start(Start(point, self._streams.stream("optimizer", number)))
-        member = Member(number, block, living, self.space.dimension)
-        state.add(member)
-        x = self.space.to_physical(point)
-        generator = strategy.generator.type_name()
-        values = ", ".join(f"{name}={value:.6g}" for name, value in self.space.named(x).items())
-        data = {
-            "type": block.type_name(),
-            "label": block.title,
-            "settings": block.model_dump(mode="json"),
-            "generator": generator,
-            "x0": x.tolist(),
-        }
-        self._commands.append(
-            Announce(EventKind.SPAWN, number, f"{block.title} starts at {values} ({generator})", data)
-        )
-        if living.end is not None:
-            self._end(member, EventKind(living.end.kind), living.end.reason)
+        member, announce = self._spawner.spawn(self._state)
+        self._state.add(member)
+        self._commands.append(announce)
+        if member.living.end is not None:
+            self._end(member, EventKind(member.living.end.kind), member.living.end.reason)
         self._hungry.append(member)
 
     def _ask(self, member: Member) -> None:
@@ -277,15 +289,17 @@ class Manager:
 
     # Ends
 
-    def _end(self, member: Member, kind: EventKind, reason: str) -> None:
+    def _end(
+        self, member: Member, kind: EventKind, reason: str, data: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         member.close()
         self._state.bury(member)
         if kind is EventKind.CONVERGED:
-            self._state.converged += 1
+            self._state.stopped_before.append(self._state.stopped)
         elif kind is EventKind.STOPPED:
             self._state.stopped += 1
         self._ends_without_loss = self._ends_without_loss + 1 if member.best_loss == np.inf else 0
-        self._commands.append(Announce(kind, member.number, reason))
+        self._commands.append(Announce(kind, member.number, reason, data))
         self._cancel(self._places.out(member.number))
 
     def _end_run(self, finish: Finish) -> None:
@@ -304,14 +318,26 @@ class Manager:
     def _exit_verdict(self, rule: int) -> Verdict:
         return self.strategy.exit_conditions[rule].judge(self._state)
 
+    def _needs_time_limit(self) -> bool:
+        """Whether the run would go on, had no time limit been reached."""
+        if not self._state.times_up:
+            return False
+
+        def verdict(rule: int) -> Verdict:
+            is_time_up = self.strategy.exit_conditions[rule].printed in self._state.times_up
+            return NO if is_time_up else self._exit_verdict(rule)
+
+        return not self._exiting.judge(verdict).met
+
     def _exit_lines(self, judgement: Judgement) -> list[str]:
         names = [condition.printed for condition in self.strategy.exit_conditions]
         return self._exiting.lines(names, judgement.verdicts)
 
-    def _stop_reason(self, judgement: Judgement) -> str:
-        met = [
-            f"{stopper.type_name()}: {verdict}"
-            for stopper, verdict in zip(self.strategy.stoppers, judgement.verdicts, strict=True)
-            if verdict is not None and verdict.met
-        ]
-        return "; ".join(met)
+
+def _met(names: Sequence[str], judgement: Judgement) -> str:
+    """The rules that were met, each with its numbers, on one line."""
+    return "; ".join(
+        f"{name}: {verdict}"
+        for name, verdict in zip(names, judgement.verdicts, strict=True)
+        if verdict is not None and verdict.met
+    )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optim.ask_tell import AskTell, Batch, Point
+from optim.losses import Losses
 from optim.optimizers.base import Optimizer
 
 
@@ -30,23 +31,28 @@ class Member:
         number: From 1.
         block: The settings that it was started from.
         living: The started algorithm.
-        dimension: Number of parameters.
+        dimension: Of the unit cube.
+        started_at: How many evaluations the run had when it was started.
     """
 
-    def __init__(self, number: int, block: Optimizer, living: AskTell, dimension: int) -> None:
+    def __init__(
+        self, number: int, block: Optimizer, living: AskTell, dimension: int, started_at: int = 0
+    ) -> None:
         self.number = number
         self.type = block.type_name()
         self.title = block.title
+        self.started_at = started_at
         self.living = living
         self.is_alive = True
         self.calls = 0
         self.latest_loss = float("nan")
         self.best_loss = float("inf")
         self.best_point: Point | None = None
-        self._warm_up = block.warm_up(dimension)
+        self.bests = 0
+        self.validations = Losses()
+        self._warm_up = block.warm_up(len(block.parameters) or dimension)
         self._dimension = dimension
-        self._losses = array("d")
-        self._lowest = array("d")
+        self.losses = Losses()
         self._points = array("d")
         self._asked = 0
         self._batch = Batch(())
@@ -66,15 +72,11 @@ class Member:
 
     def latest_losses(self, count: int) -> Sequence[float]:
         """The losses told last, oldest first."""
-        return self._losses[-count:]
+        return self.losses.latest(count)
 
     def latest_points(self, count: int) -> NDArray[np.float64]:
         """The points told last, oldest first, shape (at most count, dimension)."""
         return np.array(self._points[-count * self._dimension :]).reshape(-1, self._dimension)
-
-    def lowest_loss_until(self, call: int) -> float:
-        """The lowest of the first `call` losses told; inf: none of them was finite."""
-        return self._lowest[call - 1]
 
     def ask(self) -> Iterator[tuple[int, Point, bool]]:
         """The next batch: call number, point in the unit cube and whether it is a probe."""
@@ -103,8 +105,7 @@ class Member:
         if not is_probe:
             self.calls += 1
             self.latest_loss = loss
-            self._losses.append(loss)
-            self._lowest.append(min(loss, self._lowest[-1]) if self._lowest else loss)
+            self.losses.add(loss)
             self._points.frombytes(self._batch.points[at].tobytes())
         is_last = self._told == len(self._results)
         if is_last:

@@ -46,6 +46,26 @@ class Evaluated(NamedTuple):
     text: str = ""
 
 
+class Validated(NamedTuple):
+    """The validation loss at a point that was evaluated before; attributes as in `Evaluated`."""
+
+    optimizer: int
+    call: int
+    outcome: Outcome
+    loss: float
+    started_s: float = float("nan")
+    finished_s: float = float("nan")
+    worker: str = ""
+    attempts: int = 1
+    text: str = ""
+
+
+class TimeUp(NamedTuple):
+    """The time of an exit condition (its place, from 0) has passed."""
+
+    condition: int
+
+
 class Dropped(NamedTuple):
     """A submission was cancelled before it ran."""
 
@@ -53,16 +73,25 @@ class Dropped(NamedTuple):
     call: int
 
 
-Event = SessionStart | Evaluated | Dropped
+Event = SessionStart | Evaluated | Validated | TimeUp | Dropped
 
 
 class Submit(NamedTuple):
-    """Evaluate the loss at `x` (physical units), for that call of that optimizer."""
+    """Evaluate a loss for that call of that optimizer.
+
+    Attributes:
+        optimizer: Whose point it is; 0: the baseline.
+        call: The optimizer's own number of it.
+        x: Physical units of all parameters.
+        is_probe: A finite-difference point.
+        validates: Number of the evaluation at whose point the validation loss is wanted; 0: it is the loss itself.
+    """
 
     optimizer: int
     call: int
     x: NDArray[np.float64]
     is_probe: bool = False
+    validates: int = 0
 
 
 class Cancel(NamedTuple):
@@ -88,6 +117,18 @@ class Announce(NamedTuple):
     data: Mapping[str, Any] = MappingProxyType({})
 
 
+class Pause(NamedTuple):
+    """A time limit ends the session, not the run: submit nothing more until the next session starts.
+
+    Attributes:
+        reason: Why, on one line.
+        conditions: The exit conditions as they stood, one to a line.
+    """
+
+    reason: str
+    conditions: tuple[str, ...]
+
+
 class Finish(NamedTuple):
     """The run has ended: hand in what still runs, submit nothing more.
 
@@ -102,4 +143,4 @@ class Finish(NamedTuple):
     conditions: tuple[str, ...] = ()
 
 
-Command = Submit | Cancel | Announce | Finish
+Command = Submit | Cancel | Announce | Pause | Finish

@@ -7,10 +7,13 @@ from typing import Any
 from pydantic import (
     BaseModel,
     ConfigDict,
+    GetJsonSchemaHandler,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 
 class Options(BaseModel):
@@ -39,6 +42,16 @@ class Policy(Options):
         if isinstance(given, dict) and given.get("type") == cls.type_name():
             return {key: value for key, value in given.items() if key != "type"}
         return given
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """With the `type`, so that forms made from the schema ask for it, and servers that check it know it."""
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        tag = {"const": cls.type_name(), "default": cls.type_name(), "title": "Type", "type": "string"}
+        schema["properties"] = {"type": tag, **schema.get("properties", {})}
+        return schema
 
     @model_serializer(mode="wrap")
     def _add_type(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

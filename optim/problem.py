@@ -22,17 +22,21 @@ class Problem:
         loss: Called with an array of shape (dimension,) in physical units; returns one real number.
         parameters: The space, in the order of the coordinates of `x`.
         name: What tables call it; empty: the name of the loss function.
+        constraints: Conditions on physical values, as `rmin > 2*sigma`.
 
     Raises:
         ProblemError: `loss` is not callable.
-        SpaceError: No parameter, or two of one name.
+        SpaceError: The parameters do not make a space.
+        ExpressionError: A tie or a constraint cannot be read.
     """
 
-    def __init__(self, loss: Loss, parameters: Iterable[Parameter], name: str = "") -> None:
+    def __init__(
+        self, loss: Loss, parameters: Iterable[Parameter], name: str = "", constraints: Iterable[str] = ()
+    ) -> None:
         if not callable(loss):
             raise ProblemError(f"a loss must be a function of x, got {loss!r}")
         self.loss = loss
-        self.space = Space(parameters)
+        self.space = Space(parameters, constraints)
         self.name = name or getattr(loss, "__name__", type(loss).__name__)
 
     def __call__(self, x: NDArray[np.float64]) -> Any:

@@ -7,11 +7,12 @@ the result back. The session makes the rest follow, in one order for all drivers
 from __future__ import annotations
 
 import json
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from optim.journal import EvaluationRow, EventKind, EventRow, Journal
+from optim.journal import EvaluationRow, EventKind, EventRow, Journal, ValidationRow
 from optim.manager import Manager
 from optim.messages import (
     BASELINE,
@@ -21,8 +22,11 @@ from optim.messages import (
     Evaluated,
     Event,
     Finish,
+    Pause,
     SessionStart,
     Submit,
+    TimeUp,
+    Validated,
 )
 from optim.outcome import Outcome
 
@@ -30,9 +34,18 @@ Listener = Callable[[Announce], None]
 """Told of every decision of the manager, as it happens."""
 
 
+_Key = tuple[int, int, bool]
+"""Optimizer, call, and whether it is a validation."""
+
+
 class _Sent(NamedTuple):
     submit: Submit
     submitted_s: float
+
+
+class _Deadline(NamedTuple):
+    at_s: float
+    condition: int
 
 
 class Session:
@@ -43,6 +56,7 @@ class Session:
         journal: Where everything is written, in order.
         clock: Seconds since the run began.
         listener: Told of every decision.
+        spent_s: How long earlier sessions worked on the run.
     """
 
     def __init__(
@@ -51,15 +65,19 @@ class Session:
         journal: Journal,
         clock: Callable[[], float],
         listener: Listener = lambda announce: None,
+        spent_s: float = 0.0,
     ) -> None:
         self.manager = manager
         self.clock = clock
         self.failures = 0
         self._journal = journal
         self._listener = listener
-        self._queue: OrderedDict[tuple[int, int], Submit] = OrderedDict()
-        self._sent: dict[tuple[int, int], _Sent] = {}
+        self._queue: OrderedDict[_Key, Submit] = OrderedDict()
+        self._sent: dict[_Key, _Sent] = {}
         self._sequence = 0
+        self._spent_s = spent_s
+        self._deadlines: list[_Deadline] = []
+        self._is_halted = False
 
     @property
     def finish(self) -> Finish | None:
@@ -67,23 +85,59 @@ class Session:
         return self.manager.finish
 
     @property
+    def pause(self) -> Pause | None:
+        """Which time limit ended the session, and how; None: none did."""
+        return self.manager.pause
+
+    @property
     def in_flight(self) -> int:
         """How many submissions were taken and not handed back."""
         return len(self._sent)
 
+    @property
+    def next_deadline_s(self) -> float:
+        """When `tick` should be called at the latest, by the session's clock; inf: never."""
+        return self._deadlines[0].at_s if self._deadlines else math.inf
+
     def begin(self, text: str) -> None:
         """Start working; `text` says who does."""
+        began_s = self.clock()
+        allowances = (
+            (condition.allowance_s(self._spent_s), place)
+            for place, condition in enumerate(self.manager.strategy.exit_conditions)
+        )
+        self._deadlines = sorted(
+            _Deadline(began_s + seconds, place) for seconds, place in allowances if seconds is not None
+        )
         self._feed(SessionStart(), text)
+        self.tick()
+
+    def tick(self) -> None:
+        """Look at the clock: tell the manager which time limits have been reached."""
+        while self._deadlines and self._deadlines[0].at_s <= self.clock():
+            self._feed(TimeUp(self._deadlines.pop(0).condition))
+
+    def halt(self) -> None:
+        """Give out nothing more. It only sets a mark, so a signal handler may call it."""
+        self._is_halted = True
 
     def next(self) -> Submit | None:
-        """Take the next submission, in the order asked; None: there is none now."""
-        if not self._queue:
-            return None
-        key, submit = self._queue.popitem(last=False)
-        self._sent[key] = _Sent(submit, self.clock())
-        return submit
+        """Take the next submission, in the order asked; None: there is none now, or a time limit was reached.
 
-    def hand_back(self, result: Evaluated) -> None:
+        Points that violate a constraint are not given out: their result is known, and recorded at once.
+        """
+        while self._queue and not (self._is_halted or self.manager.pause):
+            key, submit = self._queue.popitem(last=False)
+            self._sent[key] = _Sent(submit, self.clock())
+            violation = self.manager.space.violation(submit.x)
+            if not violation:
+                return submit
+            self.hand_back(
+                Evaluated(submit.optimizer, submit.call, Outcome.CONSTRAINT, math.nan, text=violation)
+            )
+        return None
+
+    def hand_back(self, result: Evaluated | Validated) -> None:
         """A submission that was taken is done.
 
         Raises:
@@ -102,7 +156,7 @@ class Session:
             self._record(event, before, is_late, text)
             for command in commands:
                 if isinstance(command, Submit):
-                    self._queue[command.optimizer, command.call] = command
+                    self._queue[command.optimizer, command.call, command.validates > 0] = command
                 elif isinstance(command, Announce):
                     self._announce(command)
                 elif isinstance(command, Cancel) and self._unqueue(command):
@@ -112,7 +166,7 @@ class Session:
     def _unqueue(self, cancel: Cancel) -> bool:
         """Whether it was still in the queue."""
         try:
-            del self._queue[cancel.optimizer, cancel.call]
+            del self._queue[cancel.optimizer, cancel.call, False]
         except KeyError:
             return False
         return True
@@ -123,17 +177,26 @@ class Session:
         return not self.manager.run.optimizers[event.optimizer - 1].is_alive
 
     def _record(self, event: Event, before: int, is_late: bool, text: str) -> None:
-        if isinstance(event, Evaluated):
-            self._record_evaluation(event, before + 1, is_late)
-            return
-        kind, optimizer, call = EventKind.SESSION_START, -1, -1
-        if isinstance(event, Dropped):
-            kind, optimizer, call = EventKind.DROPPED, event.optimizer, event.call
-            text = "cancelled before it ran"
-        self._journal.add_event(EventRow(self._sequence, before, kind, optimizer, call, text))
+        match event:
+            case Evaluated():
+                self._record_evaluation(event, before + 1, is_late)
+            case Validated():
+                self._record_validation(event)
+            case SessionStart():
+                self._journal.add_event(EventRow(self._sequence, before, EventKind.SESSION_START, text=text))
+            case TimeUp(condition):
+                text = self.manager.strategy.exit_conditions[condition].printed
+                data = json.dumps({"condition": condition})
+                row = EventRow(self._sequence, before, EventKind.TIME_UP, text=text, data=data)
+                self._journal.add_event(row)
+            case Dropped(optimizer, call):
+                text = "cancelled before it ran"
+                self._journal.add_event(
+                    EventRow(self._sequence, before, EventKind.DROPPED, optimizer, call, text)
+                )
 
     def _record_evaluation(self, event: Evaluated, number: int, is_late: bool) -> None:
-        submit, submitted_s = self._sent.pop((event.optimizer, event.call))
+        submit, submitted_s = self._sent.pop((event.optimizer, event.call, False))
         self._journal.add_evaluation(
             EvaluationRow(
                 self._sequence,
@@ -153,10 +216,33 @@ class Session:
         )
         if event.outcome is not Outcome.OK:
             self.failures += 1
-            text = event.text or event.outcome.label
-            self._journal.add_event(
-                EventRow(self._sequence, number, EventKind.FAILURE, event.optimizer, event.call, text)
+            self._note_failure(event, number)
+
+    def _record_validation(self, event: Validated) -> None:
+        submit, submitted_s = self._sent.pop((event.optimizer, event.call, True))
+        self._journal.add_validation(
+            ValidationRow(
+                self._sequence,
+                event.optimizer,
+                event.call,
+                submit.validates,
+                event.loss,
+                event.outcome,
+                event.attempts,
+                submitted_s,
+                event.started_s,
+                event.finished_s,
+                event.worker,
             )
+        )
+        if event.outcome is not Outcome.OK:
+            self._note_failure(event, submit.validates)
+
+    def _note_failure(self, event: Evaluated | Validated, number: int) -> None:
+        text = event.text or event.outcome.label
+        self._journal.add_event(
+            EventRow(self._sequence, number, EventKind.FAILURE, event.optimizer, event.call, text)
+        )
 
     def _announce(self, announce: Announce) -> None:
         data = json.dumps(dict(announce.data)) if announce.data else ""

@@ -6,7 +6,7 @@ they do not depend on the order in which results came back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -20,13 +20,25 @@ class Best(NamedTuple):
         loss: Dimensionless.
         optimizer: Its owner; 0: the baseline, which is no optimizer.
         evaluation: Global number of that evaluation.
-        x: Physical units, shape (dimension,).
+        x: Physical units of all parameters.
+        point: The same in the unit cube, shape (dimension,).
     """
 
     loss: float
     optimizer: int
     evaluation: int
     x: NDArray[np.float64]
+    point: NDArray[np.float64]
+
+
+class LossesView(Protocol):
+    """Losses in the order in which they arrived; inf where one was not finite."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def lowest_until(self, count: int) -> float:
+        """The lowest of the first `count` (1 <= count <= len); inf: none of them was finite."""
 
 
 class OptimizerView(Protocol):
@@ -53,6 +65,10 @@ class OptimizerView(Protocol):
         """Whether it has had its first look round: a simplex, a generation, one gradient."""
 
     @property
+    def started_at(self) -> int:
+        """How many evaluations the run had when it was started."""
+
+    @property
     def calls(self) -> int:
         """How many losses it was told: n."""
 
@@ -68,14 +84,23 @@ class OptimizerView(Protocol):
     def best_loss(self) -> float:
         """The lowest finite loss it has seen; inf: none."""
 
+    @property
+    def best_point(self) -> NDArray[np.float64] | None:
+        """Where it saw that, in the unit cube; None: nowhere."""
+
+    @property
+    def validations(self) -> LossesView:
+        """The validation losses of its bests."""
+
     def latest_losses(self, count: int) -> Sequence[float]:
         """The last `count` losses, oldest first (all, when there are fewer)."""
 
     def latest_points(self, count: int) -> NDArray[np.float64]:
         """The last `count` points in the unit cube, oldest first, shape (at most count, dimension)."""
 
-    def lowest_loss_until(self, call: int) -> float:
-        """The lowest of its first `call` losses (1 <= call <= n); inf: none of them was finite."""
+    @property
+    def losses(self) -> LossesView:
+        """All losses that it was told."""
 
 
 class RunView(Protocol):
@@ -102,6 +127,10 @@ class RunView(Protocol):
         """How many optimizers stoppers stopped."""
 
     @property
+    def stopped_before(self) -> Sequence[int]:
+        """For each convergence, in order, how many optimizers had been stopped until then."""
+
+    @property
     def best(self) -> Best | None:
         """The lowest finite loss so far."""
 
@@ -114,4 +143,20 @@ class RunView(Protocol):
         """Where each optimizer stands, in the unit cube, shape (started, dimension).
 
         The latest point of one that lives, the best point of one that is dead; nan where there is none.
+        """
+
+    @property
+    def validations(self) -> LossesView:
+        """All validation losses."""
+
+    @property
+    def times_up(self) -> Set[str]:
+        """The time limits that have been reached in this session, as they are printed."""
+
+    def draw(self, purpose: str, *numbers: int) -> float:
+        """A uniform random number in [0, 1): the same whenever it is asked for with the same key.
+
+        Args:
+            purpose: What it is for: of a rule, as it is printed.
+            numbers: What else tells it from others: of a stopper, the optimizer's number and its call.
         """

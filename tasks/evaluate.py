@@ -100,6 +100,10 @@ def evaluate(problem: str, folder: str | None, optimizer: int, call: int, x: lis
     return evaluation
 
 
+validate = evaluate.with_options(task_run_name="validation of optimizer {optimizer} call {call}")
+"""The same for a validation loss, under a name of its own in the dashboard."""
+
+
 def take_evaluation(future: PrefectDaskFuture[Evaluation]) -> Evaluation:
     """The result of a finished future of `evaluate`, which Dask may then forget.
 

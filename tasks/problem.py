@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from optim.problem import Problem
-from optim.space import Parameter
+from optim.space import Parameter, Space
 from tasks.loss import load, load_loss
 
 
@@ -20,7 +20,7 @@ def describe(entry_point: str, folder: str | None) -> dict[str, Any]:
         folder: Appended to the module path.
 
     Returns:
-        `name`, and `parameters`: their settings; empty for a plain loss.
+        `name`, `parameters`: their settings; empty for a plain loss, and `constraints`.
 
     Raises:
         ProblemError: It cannot be imported, or is neither.
@@ -29,18 +29,20 @@ def describe(entry_point: str, folder: str | None) -> dict[str, Any]:
     if isinstance(found, Problem):
         return description_of(found)
     load_loss(entry_point, folder)
-    return {"name": default_name(entry_point), "parameters": []}
+    return {"name": default_name(entry_point), "parameters": [], "constraints": []}
 
 
 def description_of(problem: Problem) -> dict[str, Any]:
     """A problem described, in JSON types."""
     parameters = [parameter.model_dump(mode="json") for parameter in problem.space.parameters]
-    return {"name": problem.name, "parameters": parameters}
+    return {"name": problem.name, "parameters": parameters, "constraints": list(problem.space.constraints)}
 
 
-def parameters_of(description: dict[str, Any]) -> tuple[Parameter, ...]:
-    """The described parameters."""
-    return tuple(Parameter.model_validate(parameter) for parameter in description["parameters"])
+def described_space(description: dict[str, Any]) -> Space | None:
+    """The space of a described problem; None: it is a plain loss."""
+    if not description["parameters"]:
+        return None
+    return Space(map(Parameter.model_validate, description["parameters"]), description["constraints"])
 
 
 def default_name(entry_point: str) -> str:

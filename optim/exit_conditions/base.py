@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from optim.condition import Condition
+from optim.surroundings import Surroundings
 from optim.verdict import Verdict
 from optim.views import RunView
 
@@ -22,6 +23,18 @@ class ExitCondition(Condition):
         A budget that ends the run by itself is a hard cap: nothing is submitted beyond it.
         """
         return None
+
+    def allowance_s(self, spent_s: float) -> float | None:
+        """How many seconds a session may take until it is met; None: time has nothing to do with it.
+
+        Args:
+            spent_s: How long earlier sessions worked on the run.
+        """
+        return None
+
+    def never_holds(self, around: Surroundings) -> str:
+        """Why it can never be met beside the other settings; empty: it can."""
+        return ""
 
     @abstractmethod
     def judge(self, run: RunView) -> Verdict:

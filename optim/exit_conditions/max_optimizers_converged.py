@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import PositiveInt
 
 from optim.exit_conditions.base import ExitCondition
+from optim.surroundings import Surroundings
 from optim.verdict import Verdict
 from optim.views import RunView
 
@@ -25,3 +26,7 @@ class MaxOptimizersConverged(ExitCondition):
     def judge(self, run: RunView) -> Verdict:
         """See the class."""
         return Verdict(run.converged >= self.max, "{} optimizers converged of {}", (run.converged, self.max))
+
+    def never_holds(self, around: Surroundings) -> str:
+        """As many optimizers must be allowed to start."""
+        return around.too_few_starts(self.max)

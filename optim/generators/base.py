@@ -8,6 +8,7 @@ import numpy as np
 
 from optim.ask_tell import Point
 from optim.options import Policy
+from optim.space import Space
 from optim.views import RunView
 
 
@@ -18,11 +19,15 @@ class Generator(Policy, ABC):
     """
 
     @abstractmethod
-    def point(self, initial: Point, run: RunView, rng: np.random.Generator) -> Point:
+    def point(self, space: Space, run: RunView, rng: np.random.Generator) -> Point:
         """Where the next optimizer starts, in the unit cube.
 
         Args:
-            initial: The parameters' initial values in the unit cube, shape (dimension,).
+            space: The parameters; its `initial_point` is where people would start.
             run: The run so far.
             rng: A stream of its own for each optimizer.
         """
+
+    def fault(self, space: Space) -> str:
+        """Why it cannot give points of that space; empty: it can."""
+        return ""

@@ -7,6 +7,7 @@ from pydantic import PositiveFloat
 
 from optim.ask_tell import Point
 from optim.generators.base import Generator
+from optim.space import Space
 from optim.views import RunView
 
 
@@ -19,10 +20,11 @@ class Perturbation(Generator):
     standard_deviation: PositiveFloat = 0.2
     """In each parameter, of the unit cube."""
 
-    def point(self, initial: Point, run: RunView, rng: np.random.Generator) -> Point:
+    def point(self, space: Space, run: RunView, rng: np.random.Generator) -> Point:
         """See the class."""
         from scipy.special import ndtr, ndtri
 
+        initial = space.initial_point
         # By the inverse of the distribution function, which needs one draw however far the bounds cut in.
         low, high = ndtr(-initial / self.standard_deviation), ndtr((1 - initial) / self.standard_deviation)
         quantiles = low + rng.random(len(initial)) * (high - low)

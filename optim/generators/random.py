@@ -6,6 +6,7 @@ import numpy as np
 
 from optim.ask_tell import Point
 from optim.generators.base import Generator
+from optim.space import Space
 from optim.views import RunView
 
 
@@ -15,6 +16,6 @@ class Random(Generator):
     Source: ParAMS, generator `Random`.
     """
 
-    def point(self, initial: Point, run: RunView, rng: np.random.Generator) -> Point:
+    def point(self, space: Space, run: RunView, rng: np.random.Generator) -> Point:
         """See the class."""
-        return rng.random(len(initial))
+        return rng.random(space.dimension)

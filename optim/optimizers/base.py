@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Annotated
 
-from optim.ask_tell import AskTell, Start, Steps
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from optim.ask_tell import AskTell, Batch, Point, Start, Steps
 from optim.options import Policy
 
 
@@ -16,11 +21,18 @@ class Optimizer(Policy, ABC):
 
     label: str = ""
     """A name for this block, for tables, plots and `OptimizerType`; empty: the type's own."""
+    parameters: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Names of the parameters that it moves, the others stay where it starts; by default it moves all."""
 
     @property
     def title(self) -> str:
         """The label, or what tells this block from others when none is given."""
         return self.label or self.type_name()
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether two that start at one point do the same."""
+        return False
 
     @abstractmethod
     def steps(self, start: Start) -> Steps:
@@ -34,6 +46,28 @@ class Optimizer(Policy, ABC):
         """Why it cannot search a space of that dimension; empty: it can."""
         return ""
 
-    def start(self, start: Start) -> AskTell:
-        """A living optimizer at `start.x0`, which is one of the points of its first batch."""
-        return AskTell(self.steps(start))
+    def start(self, start: Start, places: NDArray[np.intp] | None = None) -> AskTell:
+        """A living optimizer at `start.x0`, which is one of the points of its first batch.
+
+        Args:
+            start: Where, and with which random numbers.
+            places: The coordinates that it moves; None: all.
+        """
+        return AskTell(self.steps(start) if places is None else self._steps_in_part(start, places))
+
+    def _steps_in_part(self, start: Start, places: NDArray[np.intp]) -> Steps:
+        def whole(part: Point) -> Point:
+            point = start.x0.copy()
+            point[places] = part
+            return point
+
+        steps = self.steps(start._replace(x0=start.x0[places]))
+        try:
+            batch = next(steps)
+            while True:
+                losses = yield Batch([whole(part) for part in batch.points], batch.probes)
+                batch = steps.send(losses)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        finally:
+            steps.close()

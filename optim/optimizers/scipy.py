@@ -131,6 +131,11 @@ class Scipy(Optimizer):
             _check_names_for(algorithm, settings)
         return settings
 
+    @property
+    def is_deterministic(self) -> bool:
+        """The local methods, and direct."""
+        return self.algorithm in LOCAL or self.algorithm == "direct"
+
     def warm_up(self, dimension: int) -> int:
         """Calls of a simplex, a population or a first sampling; two where finite differences do not count."""
         return _warm_up(self.algorithm, self.settings, dimension)

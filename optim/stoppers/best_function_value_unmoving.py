@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from pydantic import NonNegativeFloat, PositiveInt
 
 from optim.stoppers.base import Stopper
-from optim.verdict import NO, Verdict
+from optim.unmoving import unmoving
+from optim.verdict import Verdict
 from optim.views import OptimizerView, RunView
 
 
@@ -27,15 +26,4 @@ class BestFunctionValueUnmoving(Stopper):
 
     def judge(self, optimizer: OptimizerView, run: RunView) -> Verdict:
         """See the class."""
-        calls = self.number_of_function_calls
-        if optimizer.calls <= calls:
-            return NO
-        before = optimizer.lowest_loss_until(optimizer.calls - calls)
-        best = optimizer.lowest_loss_until(optimizer.calls)
-        if before == math.inf:
-            return Verdict(best == math.inf, "no finite loss in {} calls", (optimizer.calls,))
-        return Verdict(
-            before - best <= self.tolerance * abs(before),
-            "no improvement > {:g} x abs({:.6g}) in {} calls (best {:.6g})",
-            (self.tolerance, before, calls, best),
-        )
+        return unmoving(optimizer.losses, self.number_of_function_calls, self.tolerance, "calls")

@@ -8,6 +8,7 @@ import pytest
 from optim.generators.base import Generator
 from optim.run_state import RunState
 from optim.selectors.base import Selector
+from optim.space import Parameter, Space
 from optim.testing.conditions import RUNS
 from optim.testing.policies import PolicyConformance
 
@@ -23,19 +24,23 @@ class GeneratorConformance(PolicyConformance):
     @pytest.mark.parametrize("run", [RunState(2), *RUNS.values()], ids=["empty", *RUNS])
     def test_points_lie_in_the_unit_cube(self, generator: Generator, run: RunState) -> None:
         """Whatever the run looks like."""
-        initial = np.full(run.dimension, 0.25)
+        space = _space(run.dimension)
         for seed in range(20):
-            point = generator.point(initial, run, np.random.default_rng(seed))
+            point = generator.point(space, run, np.random.default_rng(seed))
             assert point.shape == (run.dimension,)
             assert ((point >= 0) & (point <= 1)).all()
 
     def test_the_same_stream_gives_the_same_point(self, generator: Generator) -> None:
         """No other source of chance, and the initial point is not handed out itself."""
-        run, initial = RUNS["ties"], np.array([0.25, 0.75])
-        first = generator.point(initial, run, np.random.default_rng(5))
-        second = generator.point(initial, run, np.random.default_rng(5))
+        run, space = RUNS["ties"], _space(2)
+        first = generator.point(space, run, np.random.default_rng(5))
+        second = generator.point(space, run, np.random.default_rng(5))
         assert first.tolist() == second.tolist()
-        assert not np.shares_memory(first, initial)
+        assert not np.shares_memory(first, space.initial_point)
+
+
+def _space(dimension: int) -> Space:
+    return Space(Parameter(name=f"p{k}", initial=0.25, lower=0.0, upper=1.0) for k in range(dimension))
 
 
 class SelectorConformance(PolicyConformance):

@@ -44,16 +44,14 @@ class TestTargetFunctionValue(ExitConditionConformance):
 
 @pytest.mark.parametrize(("count", "expected"), [(4, False), (5, True), (6, True)])
 @pytest.mark.parametrize(
-    ("condition", "counter"),
-    [
-        (MaxTotalFunctionCalls(max=5), "evaluations"),
-        (MaxOptimizersConverged(max=5), "converged"),
-        (MaxOptimizersStopped(max=5), "stopped"),
-    ],
+    "condition",
+    [MaxTotalFunctionCalls(max=5), MaxOptimizersConverged(max=5), MaxOptimizersStopped(max=5)],
+    ids=lambda condition: condition.type_name(),
 )
-def test_it_is_met_at_its_count(condition, counter, count, expected):
+def test_it_is_met_at_its_count(condition, count, expected):
     run = RunState(2)
-    setattr(run, counter, count)
+    run.evaluations = run.stopped = count
+    run.stopped_before += [0] * count
     assert condition.judge(run).met is expected
 
 

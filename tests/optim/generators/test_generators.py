@@ -11,6 +11,7 @@ from optim.generators.perturbation import Perturbation
 from optim.generators.random import Random
 from optim.generators.single_point import SinglePoint
 from optim.run_state import RunState
+from optim.space import Parameter, Space
 from optim.testing.starts import GeneratorConformance
 
 
@@ -32,10 +33,16 @@ class TestPerturbation(GeneratorConformance):
         return Perturbation(standard_deviation=request.param)
 
 
+def space_at(*initial):
+    return Space(
+        Parameter(name=f"p{at}", initial=value, lower=0.0, upper=1.0) for at, value in enumerate(initial)
+    )
+
+
 def drawn_around(initial, standard_deviation, count=4000):
-    generator, initial = Perturbation(standard_deviation=standard_deviation), np.array(initial)
+    generator, space = Perturbation(standard_deviation=standard_deviation), space_at(*initial)
     streams = np.random.SeedSequence(7).spawn(count)
-    return np.array([generator.point(initial, RunState(2), np.random.default_rng(seed)) for seed in streams])
+    return np.array([generator.point(space, RunState(2), np.random.default_rng(seed)) for seed in streams])
 
 
 def test_perturbed_points_are_normal_where_the_bounds_are_far():
@@ -51,13 +58,12 @@ def test_perturbed_points_at_a_bound_are_half_a_normal_distribution_and_do_not_p
 
 
 def test_random_points_fill_the_cube_evenly():
-    points = [Random().point(np.zeros(2), RunState(2), np.random.default_rng(seed)) for seed in range(2000)]
+    space = space_at(0.0, 0.0)
+    points = [Random().point(space, RunState(2), np.random.default_rng(seed)) for seed in range(2000)]
     counts, _ = np.histogramdd(np.array(points), bins=2, range=[(0, 1)] * 2)
     assert counts == pytest.approx(np.full((2, 2), 500), rel=0.15)
 
 
 def test_a_single_point_is_the_initial_one():
-    assert SinglePoint().point(np.array([0.2, 0.3]), RunState(2), np.random.default_rng(0)).tolist() == [
-        0.2,
-        0.3,
-    ]
+    point = SinglePoint().point(space_at(0.2, 0.3), RunState(2), np.random.default_rng(0))
+    assert point.tolist() == [0.2, 0.3]

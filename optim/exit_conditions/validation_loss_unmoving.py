@@ -1,0 +1,31 @@
+"""End the run when the validation loss improves no more."""
+
+from __future__ import annotations
+
+from pydantic import NonNegativeFloat, PositiveInt
+
+from optim.exit_conditions.base import ExitCondition
+from optim.surroundings import Surroundings
+from optim.unmoving import unmoving
+from optim.verdict import Verdict
+from optim.views import RunView
+
+
+class ValidationLossUnmoving(ExitCondition):
+    """The last validations of the run brought no improvement worth the name: what is learned does not carry over.
+
+    The rule of `BestFunctionValueUnmoving`, on the validation losses of all optimizers' bests in order of arrival.
+    """
+
+    number_of_validations: PositiveInt
+    """How many of the latest validation losses must bring an improvement."""
+    tolerance: NonNegativeFloat = 0.0
+    """Largest improvement that does not count, relative to the best validation loss before."""
+
+    def judge(self, run: RunView) -> Verdict:
+        """See the class."""
+        return unmoving(run.validations, self.number_of_validations, self.tolerance, "validations")
+
+    def fault(self, around: Surroundings) -> str:
+        """There must be a validation loss."""
+        return around.no_validation

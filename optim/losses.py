@@ -1,0 +1,35 @@
+"""Losses in order, with the lowest so far beside each."""
+
+from __future__ import annotations
+
+import math
+from array import array
+
+
+class Losses:
+    """Grows by one loss at a time, 16 bytes each; satisfies `LossesView`."""
+
+    def __init__(self) -> None:
+        self._values = array("d")
+        self._lowest = array("d")
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @property
+    def lowest(self) -> float:
+        """The lowest of all; inf: none was finite, or there is none."""
+        return self._lowest[-1] if self._lowest else math.inf
+
+    def add(self, loss: float) -> None:
+        """Append one; inf where there was no finite number."""
+        self._values.append(loss)
+        self._lowest.append(min(loss, self._lowest[-1]) if self._lowest else loss)
+
+    def latest(self, count: int) -> array[float]:
+        """The last `count`, oldest first (all, when there are fewer)."""
+        return self._values[-count:]
+
+    def lowest_until(self, count: int) -> float:
+        """The lowest of the first `count` (1 <= count <= len); inf: none of them was finite."""
+        return self._lowest[count - 1]

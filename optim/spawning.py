@@ -1,0 +1,59 @@
+"""Starting optimizers: which block, from where, and whether one more may start at all."""
+
+from __future__ import annotations
+
+from optim.ask_tell import Start
+from optim.journal import EventKind
+from optim.member import Member
+from optim.messages import Announce
+from optim.randomness import Streams
+from optim.space import Space
+from optim.strategy import Strategy
+from optim.views import RunView
+
+
+class Spawner:
+    """Makes a run's optimizers, by the rules of its strategy.
+
+    Args:
+        strategy: Blocks, generator, selector and limits.
+        space: The parameters.
+        streams: Of the run's random numbers; each optimizer gets its own.
+    """
+
+    def __init__(self, strategy: Strategy, space: Space, streams: Streams) -> None:
+        self._strategy = strategy
+        self._space = space
+        self._streams = streams
+
+    def is_open(self, run: RunView) -> bool:
+        """Whether the limits of the strategy allow one more."""
+        limits = self._strategy.control_optimizer_spawning
+        return (limits.max_evaluations is None or run.evaluations < limits.max_evaluations) and (
+            limits.max_optimizers is None or run.started < limits.max_optimizers
+        )
+
+    def spawn(self, run: RunView) -> tuple[Member, Announce]:
+        """Start the next optimizer; the announcement says which, and from where."""
+        strategy, space = self._strategy, self._space
+        number = run.started + 1
+        at = strategy.optimizer_selector.select(
+            len(strategy.optimizers), run, self._streams.stream("selector", number)
+        )
+        block = strategy.optimizers[at]
+        point = strategy.generator.point(space, run, self._streams.stream("generator", number))
+        start = Start(point, self._streams.stream("optimizer", number))
+        living = block.start(start, space.places(block.parameters))
+        member = Member(number, block, living, space.dimension, run.evaluations)
+        x = space.to_physical(point)
+        generator = strategy.generator.type_name()
+        values = ", ".join(f"{name}={value:.6g}" for name, value in space.named(x).items())
+        data = {
+            "type": block.type_name(),
+            "label": block.title,
+            "settings": block.model_dump(mode="json"),
+            "generator": generator,
+            "x0": x.tolist(),
+        }
+        text = f"{block.title} starts at {values} ({generator})"
+        return member, Announce(EventKind.SPAWN, number, text, data)
