@@ -25,7 +25,7 @@ from optim.space import Parameter, Space
 
 if TYPE_CHECKING:
     from flows.settings import RunSettings as RunSettings
-    from flows.summary import RunSummary as RunSummary
+    from flows.reports.summary import RunSummary as RunSummary
 
 __all__ = ["Parameter", "Problem", "ShoalError", "Space", "open_run", "run"]
 

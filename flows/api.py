@@ -10,9 +10,9 @@ from optim.errors import ShoalError
 from optim.problem import Problem
 
 if TYPE_CHECKING:
+    from flows.reports.summary import RunSummary
     from flows.run import RunResult
     from flows.settings import RunSettings
-    from flows.summary import RunSummary
     from optim.store import RunReader
 
 
@@ -35,8 +35,8 @@ def run(
         pydantic.ValidationError: Settings that cannot be used, with every fault.
         ShoalError: Anything else that people can mend.
     """
+    from flows.reports.summary import summarize
     from flows.settings import RunSettings
-    from flows.summary import summarize
     from optim.store import RunFolder
 
     entry_point = problem if isinstance(problem, str) else "__main__:problem"
@@ -67,7 +67,7 @@ def open_run(folder: str | os.PathLike[str]) -> RunReader:
 
 def _run_here(problem: Problem | str, settings: RunSettings, name: str | None) -> RunResult:
     from flows.local import run_in_process
-    from flows.outlook import Outlook
+    from flows.reports.outlook import Outlook
     from flows.request import request_for
     from tasks.loss import load_loss
     from tasks.problem import describe, description_of

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from optim.errors import (
+    ExportExistsError,
     ProblemError,
     RunExistsError,
     RunLockedError,
@@ -22,6 +23,9 @@ COMMANDS = {
     "list": "List all runs.",
     "show": "Show what a run has come to.",
     "check": "Check a run file, and start nothing.",
+    "convert": "Write a run file in another format.",
+    "policies": "List or explain optimizers, stoppers and all other types.",
+    "export": "Write a run as plain files.",
 }
 
 EPILOG = """\b
@@ -70,11 +74,18 @@ def shoal() -> None:
 
 def exit_code(error: ShoalError) -> int:
     """What the command answers when this stops it."""
-    from flows.faults import InvalidSettingsError
+    from flows.run_files.faults import InvalidSettingsError
 
     if isinstance(error, RunLockedError):
         return 3
-    bad_input = (InvalidSettingsError, ProblemError, RunExistsError, RunNameError, SpaceError)
+    bad_input = (
+        ExportExistsError,
+        InvalidSettingsError,
+        ProblemError,
+        RunExistsError,
+        RunNameError,
+        SpaceError,
+    )
     return 2 if isinstance(error, bad_input) else 1
 
 

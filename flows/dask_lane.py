@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import time
 
@@ -12,8 +13,8 @@ from flows.interruption import Interruption
 from flows.run import OpenRun
 from flows.settings import ClusterSettings, RunSettings
 from flows.task_runner import SharedContextTaskRunner
-from optim.messages import Evaluated, Submit
-from tasks.evaluate import Evaluation, evaluate, take_evaluation
+from optim.messages import Evaluated, Submit, Validated
+from tasks.evaluate import Evaluation, evaluate, take_evaluation, validate
 
 PER_THREAD = 2
 """Evaluations in flight for each thread of a worker: one that runs and one that waits beside it."""
@@ -33,6 +34,9 @@ class DaskLane:
         settings: Of the run.
         code_folder: Where user code is looked for besides installed packages.
         runner: Started, inside a flow run.
+
+    Attributes:
+        sent: How many task runs it has started.
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class DaskLane:
     ) -> None:
         self._run = run
         self._problem = settings.problem
+        self._validation = settings.validation.problem if settings.validation else ""
+        self.sent = 0
         self._code_folder = code_folder
         self._runner = runner
         self._limit = InFlightLimit(settings.evaluation.max_in_flight, settings.cluster, runner.client)
@@ -57,21 +63,32 @@ class DaskLane:
         What is in flight then is waited for and recorded.
         """
         session = self._run.session
+        interruption.on_request(session.halt)
         interruption.on_request(lambda: self._done.put(_WAKE))
         while True:
-            while not interruption() and session.in_flight < self._limit() and (submit := session.next()):
+            while session.in_flight < self._limit() and (submit := session.next()):
                 self._send(submit)
             if not session.in_flight:
                 return
-            done = self._done.get()
+            done = self._wait_until(session.next_deadline_s)
             if done is not _WAKE:
-                session.hand_back(self._evaluated(*done))
+                session.hand_back(self._result(*done))
+            session.tick()
+
+    def _wait_until(self, deadline_s: float) -> tuple[Submit, PrefectDaskFuture[Evaluation]] | None:
+        if deadline_s == math.inf:
+            return self._done.get()
+        try:
+            return self._done.get(timeout=max(0.0, deadline_s - self._run.session.clock()))
+        except queue.Empty:
+            return _WAKE
 
     def _send(self, submit: Submit) -> None:
+        self.sent += 1
         future: PrefectDaskFuture[Evaluation] = self._runner.submit(
-            evaluate,
+            validate if submit.validates else evaluate,
             {
-                "problem": self._problem,
+                "problem": self._validation if submit.validates else self._problem,
                 "folder": self._code_folder,
                 "optimizer": submit.optimizer,
                 "call": submit.call,
@@ -80,9 +97,10 @@ class DaskLane:
         )
         future.add_done_callback(lambda _: self._done.put((submit, future)))
 
-    def _evaluated(self, submit: Submit, future: PrefectDaskFuture[Evaluation]) -> Evaluated:
+    def _result(self, submit: Submit, future: PrefectDaskFuture[Evaluation]) -> Evaluated | Validated:
         found = take_evaluation(future)
-        return Evaluated(
+        kind = Validated if submit.validates else Evaluated
+        return kind(
             submit.optimizer,
             submit.call,
             found.outcome,

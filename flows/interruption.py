@@ -32,6 +32,8 @@ class Interruption:
     def on_request(self, listener: Callable[[], None]) -> None:
         """Call `listener` when the signal arrives; it runs in the handler, so it must only wake somebody up."""
         self._listeners.append(listener)
+        if self.signal is not None:  # it came before the listener
+            listener()
 
     def request(self, number: int, frame: FrameType | None) -> None:
         """The signal handler.

@@ -9,7 +9,7 @@ from prefect.settings import PREFECT_UI_URL
 from rich.console import Console
 
 from flows.optimize import optimize, outlook
-from flows.outlook import Outlook
+from flows.reports.outlook import Outlook
 from flows.run import RunResult
 from flows.server import local_server
 from optim.errors import ShoalError

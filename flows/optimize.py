@@ -13,16 +13,16 @@ from prefect.states import Cancelled, Completed, Failed
 
 from flows.cluster import task_runner
 from flows.dask_lane import DaskLane
-from flows.faults import Fault, InvalidSettingsError
 from flows.interruption import interruptible
-from flows.outlook import Outlook
-from flows.request import request_for
+from flows.reports.outlook import Outlook
+from flows.request import NO_FILE, described, request_for
 from flows.run import OpenRun, RunRequest, RunResult, opened_run
-from flows.run_file import read_settings
+from flows.run_files.faults import Fault, InvalidSettingsError, located
+from flows.run_files.reading import RunFile, read_settings
 from flows.server import wait_until_recorded
 from flows.settings import RunSettings
 from flows.task_runner import SharedContextTaskRunner
-from tasks.evaluate import evaluate
+from tasks.evaluate import evaluate, validate
 from tasks.problem import describe
 
 outlook: ContextVar[Outlook | None] = ContextVar("outlook", default=None)
@@ -54,48 +54,50 @@ def optimize(
 
     Raises:
         InvalidSettingsError: With every fault of the settings.
-        ProblemError: The workers cannot import the problem.
         StoreError: The name is taken or not allowed, or the run cannot be written.
     """
     chosen = [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
-    text, found, run_file_folder = _settings(run_file, settings, chosen)
+    file, found, run_file_folder = _settings(run_file, settings, chosen)
     with task_runner(found.cluster) as runner:
-        runner.prepare(evaluate)
-        request = _request(runner, found, text, name, run_file_folder or code_folder)
+        runner.prepare(evaluate, validate)
+        with located(file.name, file.places):
+            request = _request(runner, found, file, name, run_file_folder or code_folder)
         result = _run_on(runner, request)
     return _state(result)
 
 
 def _settings(
     run_file: str | None, settings: RunSettings | None, overrides: list[str]
-) -> tuple[str, RunSettings, str | None]:
+) -> tuple[RunFile, RunSettings, str | None]:
     if (run_file is None) == (settings is None):
         fault = Fault("", "", "give either a run file or settings")
         raise InvalidSettingsError("the parameters of the flow", [fault])
     if run_file is not None:
         path = Path(run_file)
         file, found = read_settings(path, overrides)
-        return file.text, found, str(path.resolve().parent)
+        return file, found, str(path.resolve().parent)
     if settings is None or overrides:
         fault = Fault("", "", "overrides go with a run file; change the settings themselves")
         raise InvalidSettingsError("the parameters of the flow", [fault])
-    return "", settings, None
+    return NO_FILE, settings, None
 
 
 def _request(
     runner: SharedContextTaskRunner,
     settings: RunSettings,
-    text: str,
+    file: RunFile,
     name: str | None,
     code_folder: str | None,
 ) -> RunRequest:
     """A worker says what the problem is: the manager imports no user code."""
     client: Any = runner.client  # Dask's methods have no types
-    description = client.submit(describe, settings.problem, code_folder, pure=False).result()
+    description = described(
+        settings, code_folder, lambda *problem: client.submit(describe, *problem, pure=False).result()
+    )
     return request_for(
         settings,
         description,
-        text=text,
+        file=file,
         name=name,
         code_folder=code_folder,
         flow_run_id=str(runtime.flow_run.id),
@@ -109,8 +111,9 @@ def _run_on(runner: SharedContextTaskRunner, request: RunRequest) -> RunResult:
         opened_run(request, "dask", outlook.get() or Outlook(), [handler]) as run,
     ):
         _name_flow_run(run.folder.name)
-        DaskLane(run, request.settings, request.code_folder, runner).drive(interruption)
-        _wait_for_records(run)
+        lane = DaskLane(run, request.settings, request.code_folder, runner)
+        lane.drive(interruption)
+        _wait_for_records(run, lane.sent)
     return run.result(interruption())
 
 
@@ -119,11 +122,10 @@ def _name_flow_run(name: str) -> None:
         client.update_flow_run(runtime.flow_run.id, name=name)
 
 
-def _wait_for_records(run: OpenRun) -> None:
-    ended = run.session.manager.run.evaluations
-    recorded = wait_until_recorded(runtime.flow_run.id, ended)
-    if recorded < ended:
-        run.logger.warning("The dashboard shows %d of %d evaluations; the store has all.", recorded, ended)
+def _wait_for_records(run: OpenRun, sent: int) -> None:
+    recorded = wait_until_recorded(runtime.flow_run.id, sent)
+    if recorded < sent:
+        run.logger.warning("The dashboard shows %d of %d evaluations; the store has all.", recorded, sent)
 
 
 def _state(result: RunResult) -> State[RunResult]:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from flows.faults import Fault, InvalidSettingsError
 from flows.run import RunRequest
-from flows.run_file import read_settings
+from flows.run_files.faults import Places, faults_at, located
+from flows.run_files.reading import RunFile, read_settings
 from flows.settings import RunSettings, space_of
-from optim.errors import ProblemError, SpaceError
-from tasks.problem import describe, parameters_of
+from optim.advice import advice
+from optim.errors import ProblemError
+from optim.strategy import Contradiction, ContradictionsError
+from tasks.problem import describe, described_space
+
+NO_FILE = RunFile("the settings", "", {}, Places())
+"""What settings that were made in Python were read from."""
 
 
 def request_of(
@@ -33,21 +38,16 @@ def request_of(
     """
     file, settings = read_settings(path, overrides)
     folder = str(path.resolve().parent)
-    try:
-        description = (describe if in_this_process else describe_in_child)(settings.problem, folder)
-        return request_for(settings, description, text=file.text, name=name, code_folder=folder)
-    except ProblemError as error:
-        fault = Fault(file.places.get(("problem",), ""), "problem", str(error))
-    except SpaceError as error:
-        fault = Fault(file.places.get(("parameter", 0), ""), "parameter", str(error))
-    raise InvalidSettingsError(file.name, [fault])
+    with located(file.name, file.places):
+        description = described(settings, folder, describe if in_this_process else describe_in_child)
+        return request_for(settings, description, file=file, name=name, code_folder=folder)
 
 
 def request_for(
     settings: RunSettings,
     description: dict[str, Any],
     *,
-    text: str = "",
+    file: RunFile = NO_FILE,
     name: str | None = None,
     code_folder: str | None = None,
     flow_run_id: str = "",
@@ -55,13 +55,37 @@ def request_for(
     """A request, from a problem's description.
 
     Raises:
-        SpaceError: The settings' parameters do not go with the problem's, or an optimizer not with the space.
+        ContradictionsError: Settings that do not go with the problem's parameters.
     """
-    space = space_of(parameters_of(description), settings.parameters)
-    faults = [fault for block in settings.optimizers if (fault := block.fault(space.dimension))]
-    if faults:
-        raise SpaceError("; ".join(faults))
-    return RunRequest(settings, space, description["name"], text, name, code_folder, flow_run_id)
+    space = space_of(described_space(description), settings)
+    if faults := list(settings.contradictions_in(space)):
+        raise ContradictionsError(faults)
+    advised = tuple(map(str, faults_at(advice(settings, space), file.places)))
+    return RunRequest(
+        settings, space, description["name"], file.text, name, code_folder, flow_run_id, advised
+    )
+
+
+def described(
+    settings: RunSettings, folder: str | None, look: Callable[[str, str | None], dict[str, Any]]
+) -> dict[str, Any]:
+    """The description of a run's problem; its validation loss is looked at, too.
+
+    Args:
+        settings: Of the run.
+        folder: Where user code is looked for besides installed packages.
+        look: `describe`, here or in another process.
+
+    Raises:
+        ContradictionsError: One of them cannot be imported.
+    """
+    descriptions = []
+    for path, entry_point in settings.entry_points.items():
+        try:
+            descriptions.append(look(entry_point, folder))
+        except ProblemError as error:
+            raise ContradictionsError([Contradiction(path, str(error))]) from None
+    return descriptions[0]
 
 
 def describe_in_child(entry_point: str, folder: str | None) -> dict[str, Any]:

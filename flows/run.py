@@ -17,9 +17,9 @@ from typing import Literal, NamedTuple
 
 from threadpoolctl import threadpool_limits
 
-from flows.log import log_decision, log_finish, run_log
-from flows.outlook import Outlook
 from flows.provenance import check_modules, provenance, this_process
+from flows.reports.log import log_decision, log_end, run_log
+from flows.reports.outlook import Outlook
 from flows.settings import RunSettings
 from optim.manager import Manager
 from optim.messages import Announce
@@ -43,6 +43,7 @@ class RunRequest(NamedTuple):
         name: Of the run; None: the problem's with a number.
         code_folder: Where user code is looked for besides installed packages; None: nowhere else.
         flow_run_id: Of the Prefect flow run; empty: none.
+        advice: What a person should look at again.
     """
 
     settings: RunSettings
@@ -52,6 +53,7 @@ class RunRequest(NamedTuple):
     name: str | None = None
     code_folder: str | None = None
     flow_run_id: str = ""
+    advice: tuple[str, ...] = ()
 
 
 class RunResult(NamedTuple):
@@ -108,8 +110,8 @@ class OpenRun:
     @property
     def reason(self) -> str:
         """Why it ended, or came to rest."""
-        finish = self.session.finish
-        return finish.reason if finish else "interrupted; what was finished is saved"
+        end = self.session.finish or self.session.pause
+        return end.reason if end else "interrupted; what was finished is saved"
 
 
 @contextmanager
@@ -160,6 +162,8 @@ def opened_run(
         )
         run = OpenRun(folder, session, logger, began_at)
         logger.info("Run %s in %s, seed %d", folder.name, folder.path, seed)
+        for advised in request.advice:
+            logger.warning("Look again at %s", advised)
         try:
             session.begin(this_process())
             with outlook.following(f"{folder.name}: {request.problem_name}", session, logger):
@@ -187,6 +191,7 @@ def _attributes(request: RunRequest, lane: Lane, seed: int) -> dict[str, object]
         "lane": lane,
         "seed": seed,
         "settings": request.settings.model_dump(mode="json"),
+        "constraints": list(request.space.constraints),
         "flow_run_id": request.flow_run_id,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         **provenance(),
@@ -194,10 +199,10 @@ def _attributes(request: RunRequest, lane: Lane, seed: int) -> dict[str, object]
 
 
 def _conclude(run: OpenRun, writer: RunWriter) -> None:
-    finish = run.session.finish
-    conditions = finish.conditions if finish else run.session.manager.exit_lines()
-    if finish:
-        log_finish(run.logger, finish)
+    end = run.session.finish or run.session.pause
+    conditions = end.conditions if end else run.session.manager.exit_lines()
+    if end:
+        log_end(run.logger, end)
     else:
         run.logger.warning("%s", run.reason)
     writer.set_attributes(status=run.status, reason=run.reason, exit_conditions="\n".join(conditions))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -14,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from optim.errors import SpaceError
+from optim.errors import ExpressionError, SpaceError
 from optim.options import Options
 from optim.space import Parameter, Space
 from optim.strategy import Contradiction, ContradictionsError, Strategy
@@ -89,7 +90,14 @@ class RunSettings(Strategy):
         tuple[Parameter, ...],
         Field(strict=False, validation_alias=AliasChoices("parameter", "parameters")),
     ] = ()
-    """The space of a plain loss; for a `Problem`, what replaces its own parameters of the same name."""
+    """The space of a plain loss; for a `Problem`, what changes in its own parameters of the same name."""
+    constraints: Annotated[
+        tuple[str, ...],
+        Field(strict=False, validation_alias=AliasChoices("constraint", "constraints")),
+    ] = ()
+    """Conditions on physical values, as `rmin > 2*sigma`; a point that violates one is not evaluated."""
+    logging_interval: PositiveInt = 10
+    """Exported loss files have every new best of an optimizer, and every so many of its calls."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """How the loss is evaluated."""
     cluster: ClusterSettings = ClusterSettings()
@@ -97,34 +105,85 @@ class RunSettings(Strategy):
     store: StoreSettings = StoreSettings()
     """Where the run is written."""
 
+    @property
+    def entry_points(self) -> dict[tuple[str, ...], str]:
+        """What names code of the user's: the loss first, then, if there is one, the validation loss."""
+        found: dict[tuple[str, ...], str] = {("problem",): self.problem}
+        if self.validation is not None:
+            found["validation", "problem"] = self.validation.problem
+        return found
+
     @model_validator(mode="after")
-    def _check_entry_point(self) -> Self:
-        module, colon, attribute = self.problem.partition(":")
-        names = [*module.split("."), *attribute.split(".")]
-        if not colon or not all(name.isidentifier() for name in names):
-            message = f"given {self.problem!r}; it must be module:attribute, as in my_fit:loss"
-            raise ContradictionsError([Contradiction("problem", message)])
+    def _check_entry_points(self) -> Self:
+        found = [
+            Contradiction(path, f"given {given!r}; it must be module:attribute, as in my_fit:loss")
+            for path, given in self.entry_points.items()
+            if not _is_entry_point(given)
+        ]
+        if found:
+            raise ContradictionsError(found)
         return self
 
 
-def space_of(own: tuple[Parameter, ...], given: tuple[Parameter, ...]) -> Space:
+def _is_entry_point(given: str) -> bool:
+    module, colon, attribute = given.partition(":")
+    return bool(colon) and all(name.isidentifier() for name in (*module.split("."), *attribute.split(".")))
+
+
+def space_of(own: Space | None, settings: RunSettings) -> Space:
     """The space of a run.
 
     Args:
-        own: The problem's parameters; empty for a plain loss.
-        given: Those of the run file; they replace the problem's own of the same name.
+        own: The problem's; None: a plain loss, which has none.
+        settings: Whose parameters change the problem's own of the same name, and whose constraints are added.
 
     Raises:
-        SpaceError: There is none at all, or a name that the problem does not have.
+        ContradictionsError: With all that does not fit.
     """
-    if not own:
-        if not given:
-            raise SpaceError("a plain loss needs its parameters: add [[parameter]] blocks to the run file")
-        return Space(given)
-    by_name = {parameter.name: parameter for parameter in given}
-    Space(given or own)  # refuses two of one name
-    unknown = [name for name in by_name if name not in {parameter.name for parameter in own}]
-    if unknown:
-        known = ", ".join(parameter.name for parameter in own)
-        raise SpaceError(f"the problem has no parameter {', '.join(unknown)}; it has {known}")
-    return Space(by_name.get(parameter.name, parameter) for parameter in own)
+    given = settings.parameters
+    faults = list(_parameter_faults(own, given))
+    if faults:
+        raise ContradictionsError(faults)
+    changes = {parameter.name: parameter for parameter in given}
+    parameters = given if own is None else [_changed(one, changes.get(one.name)) for one in own.parameters]
+    constraints = (*(own.constraints if own else ()), *settings.constraints)
+    try:
+        space = Space(parameters)
+    except (SpaceError, ExpressionError) as error:
+        raise ContradictionsError([Contradiction(("parameter",), str(error))]) from None
+    for place, text in enumerate(settings.constraints):
+        try:
+            Space(parameters, [text])
+        except ExpressionError as error:
+            faults.append(Contradiction(("constraint", place), str(error)))
+    if faults:
+        raise ContradictionsError(faults)
+    return Space(space.parameters, constraints)
+
+
+def _changed(own: Parameter, change: Parameter | None) -> Parameter:
+    return own if change is None else own.changed_by(change)
+
+
+def _parameter_faults(own: Space | None, given: tuple[Parameter, ...]) -> Iterator[Contradiction]:
+    if own is None and not given:
+        message = "a plain loss needs its parameters: add [[parameter]] blocks to the run file"
+        yield Contradiction(("parameter",), message)
+    names = [parameter.name for parameter in given]
+    by_name = {parameter.name: parameter for parameter in own.parameters} if own else {}
+    for place, parameter in enumerate(given):
+        path = ("parameter", place)
+        if parameter.name in names[:place]:
+            yield Contradiction(path, f"there is another parameter {parameter.name}; names must differ")
+        elif own is None:
+            if parameter.missing:
+                yield Contradiction(path, f"{parameter.name} needs {' and '.join(parameter.missing)}")
+        elif parameter.name not in by_name:
+            yield Contradiction(
+                path, f"the problem has no parameter {parameter.name}; it has {', '.join(by_name)}"
+            )
+        else:
+            try:
+                by_name[parameter.name].changed_by(parameter)
+            except SpaceError as error:
+                yield Contradiction(path, f"{parameter.name}: {error}")

@@ -18,4 +18,6 @@ def command(file: Path, overrides: tuple[str, ...]) -> None:
     settings = request.settings
     parameters = ", ".join(request.space.names)
     blocks = ", ".join(block.title for block in settings.optimizers)
+    for advised in request.advice:
+        click.echo(f"{file}: look again at {advised}", err=True)
     click.echo(f"{file}: good. Problem {request.problem_name} with {parameters}; optimizers {blocks}.")

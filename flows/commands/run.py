@@ -42,7 +42,7 @@ def command(
     """Run the run file FILE (TOML or YAML), as a Prefect flow on Dask unless --local is given."""
     from rich.console import Console
 
-    from flows.outlook import Outlook
+    from flows.reports.outlook import Outlook
     from flows.request import request_of
 
     chosen = [*overrides]
@@ -71,8 +71,8 @@ def command(
 
 
 def _print_report(result: RunResult) -> None:
-    from flows.report import report, wide_console
-    from flows.summary import summarize
+    from flows.reports.report import report, wide_console
+    from flows.reports.summary import summarize
     from optim.store import RunFolder, open_run
 
     summary = summarize(result.name, open_run(RunFolder(result.path).store))

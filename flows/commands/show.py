@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from flows.reports.summary import OptimizerDetail
+    from optim.store import RunReader
 
 
 @click.command("show")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--optimizer", "number", type=int, metavar="N", help="Show everything about optimizer N.")
 @click.option("--location", help="Folder of all runs.  [default: SHOAL_LOCATION or ./runs]")
-def command(name: str, as_json: bool, location: str | None) -> None:
-    """Show what the run NAME has come to: optimizers, best parameters, exit conditions."""
+def command(name: str, as_json: bool, number: int | None, location: str | None) -> None:
+    """Show what the run NAME has come to: optimizers, best parameters, minima, exit conditions.
+
+    Optimizers are in the same minimum whose best points are at most 0.01 of the unit cube's diagonal from the lowest
+    of them, with losses at most 1% (or 1e-6) above it.
+    """
+    from flows.reports.report import optimizer_report, report, wide_console
+    from flows.reports.summary import summarize
     from flows.run import runs_location
-    from flows.summary import summarize
     from optim.store import RunFolder, open_run
 
     folder = RunFolder.find(runs_location(location), name)
-    summary = summarize(name, open_run(folder.store))
+    reader = open_run(folder.store)
+    console = wide_console()
+    if number is not None:
+        detail = _optimizer(reader, number)
+        if as_json:
+            click.echo(detail.model_dump_json(indent=2))
+        else:
+            console.print(optimizer_report(detail))
+        return
+    summary = summarize(name, reader)
     if as_json:
         click.echo(summary.model_dump_json(indent=2))
         return
-    from flows.report import report, wide_console
-
-    console = wide_console()
     console.print(report(summary))
     if summary.status == "running" and not folder.is_locked:
         console.print("The process that worked on it is gone.", style="yellow")
+
+
+def _optimizer(reader: RunReader, number: int) -> OptimizerDetail:
+    from flows.reports.summary import describe_optimizer
+
+    started = reader.optimizers().sizes["optimizer"]
+    if not 1 <= number <= started:
+        known = f"1 to {started}" if started else "none yet"
+        raise click.BadParameter(
+            f"there is no optimizer {number}; the run has {known}", param_hint="--optimizer"
+        )
+    return describe_optimizer(reader, number)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from flows.report import wide_console
+from flows.reports.report import wide_console
 from tests.bench.in_process import in_process
 from tests.bench.measurement import Measurement
 from tests.bench.tracked import tracked

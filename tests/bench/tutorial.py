@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from flows.report import wide_console
-from flows.run_file import read_settings
+from flows.reports.report import wide_console
+from flows.run_files.reading import read_settings
 from optim.exit_conditions.max_total_function_calls import MaxTotalFunctionCalls
 from optim.in_process import drive
-from optim.journal import EvaluationRow, EventRow
+from optim.journal import EvaluationRow, EventRow, ValidationRow
 from optim.manager import Manager
 from optim.outcome import Outcome
 from optim.problems.lj_argon import problem
@@ -49,6 +49,9 @@ class _Watch:
         self.evaluations += 1
         if row.outcome is Outcome.OK and row.loss < FOUND and self.found_at == float("inf"):
             self.found_at = self.evaluations
+
+    def add_validation(self, row: ValidationRow) -> None:
+        pass
 
     def add_event(self, row: EventRow) -> None:
         pass

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from flows.run_file import read_settings
+from flows.run_files.reading import read_settings
 from optim.in_process import drive
 from optim.journal import END_KINDS, EventKind
 from optim.manager import NOBODY_LEFT, Manager
@@ -42,8 +42,9 @@ class Rows:
     """A journal in memory."""
 
     def __init__(self):
-        self.evaluations, self.events = [], []
+        self.evaluations, self.validations, self.events = [], [], []
         self.add_evaluation, self.add_event = self.evaluations.append, self.events.append
+        self.add_validation = self.validations.append
 
 
 @pytest.fixture(scope="module")

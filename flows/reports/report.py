@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flows.summary import BestSummary, OptimizerSummary, RunSummary
+from flows.reports.findings import findings
+from flows.reports.summary import BestSummary, OptimizerDetail, OptimizerSummary, RunSummary
 
 END_STYLES = {
     "converged": "green",
@@ -21,6 +23,9 @@ END_STYLES = {
 """The colour of each way in which an optimizer may end; None: it is alive."""
 
 
+MAX_OPTIMIZERS = 200
+"""Of more optimizers, only the latest are listed, with those that live and the owner of the best."""
+
 WIDE = 300
 """Columns of a console that is no terminal."""
 
@@ -28,6 +33,11 @@ WIDE = 300
 def report(summary: RunSummary) -> RenderableType:
     """Everything that one run has come to."""
     return Group(*_parts(summary))
+
+
+def optimizer_report(detail: OptimizerDetail) -> RenderableType:
+    """Everything about one optimizer."""
+    return Group(*_detail_parts(detail))
 
 
 def wide_console() -> Console:
@@ -40,6 +50,7 @@ def _parts(summary: RunSummary) -> Iterator[RenderableType]:
         yield optimizers_table(summary)
     if summary.best is not None:
         yield from _best(summary.best, summary.units)
+    yield from findings(summary)
     failures = f", {summary.failures} of them failed" if summary.failures else ""
     speed = f" ({summary.evaluations / summary.elapsed_s:.0f}/s)" if summary.elapsed_s else ""
     yield Text(
@@ -58,21 +69,30 @@ def optimizers_table(summary: RunSummary) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("type", no_wrap=True)
+    has_labels = any(optimizer.label != optimizer.type for optimizer in summary.optimizers)
+    if has_labels:
+        table.add_column("label", no_wrap=True)
     for heading in ("start", "end", "calls", "best loss"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("how", no_wrap=True)
     table.add_column("why")
     owner = summary.best.optimizer if summary.best else None
+    latest = len(summary.optimizers) - MAX_OPTIMIZERS
     for optimizer in summary.optimizers:
-        style = "bold" if optimizer.number == owner else ""
-        table.add_row(*_cells(optimizer), style=style)
+        if optimizer.number > latest or optimizer.end is None or optimizer.number == owner:
+            style = "bold" if optimizer.number == owner else ""
+            table.add_row(*_cells(optimizer, has_labels), style=style)
+    if latest > 0:
+        table.caption = f"the latest {MAX_OPTIMIZERS}, the living and the best of {len(summary.optimizers)}"
     return table
 
 
-def _cells(optimizer: OptimizerSummary) -> list[RenderableType]:
+def _cells(optimizer: OptimizerSummary, has_labels: bool) -> list[RenderableType]:
+    label = "" if optimizer.label == optimizer.type else optimizer.label
     return [
         str(optimizer.number),
-        Text(optimizer.label),
+        Text(optimizer.type),
+        *([Text(label)] if has_labels else []),
         str(optimizer.start_evaluation),
         "" if optimizer.end_evaluation is None else str(optimizer.end_evaluation),
         str(optimizer.evaluations),
@@ -85,13 +105,45 @@ def _cells(optimizer: OptimizerSummary) -> list[RenderableType]:
 def _best(best: BestSummary, units: dict[str, str]) -> Iterator[RenderableType]:
     owner = f"optimizer {best.optimizer}" if best.optimizer else "the initial values"
     yield Text(f"Best loss {best.loss:.6g}, by {owner} at evaluation {best.evaluation}:", style="bold")
+    yield _parameters_table(best.parameters, units)
+
+
+def _parameters_table(parameters: Mapping[str, float], units: Mapping[str, str]) -> Table:
     table = Table(box=None, show_header=False)
     table.add_column("parameter", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
-    for name, value in best.parameters.items():
+    for name, value in parameters.items():
         table.add_row(Text(f"    {name}"), f"{value:.7g}", Text(units[name]))
-    yield table
+    return table
+
+
+def _detail_parts(detail: OptimizerDetail) -> Iterator[RenderableType]:
+    label = "" if detail.label == detail.type else f" ({detail.label})"
+    yield Text(f"Optimizer {detail.number}: {detail.type}{label}", style="bold")
+    settings = [
+        f"{key}: {json.dumps(value)}"
+        for key, value in detail.settings.items()
+        if key not in ("type", "label")
+    ]
+    yield Text(_indented("\n".join(settings)))
+    yield Text(f"Started at evaluation {detail.start_evaluation} ({detail.generator}):", style="bold")
+    yield _parameters_table(detail.start, detail.units)
+    if detail.best_loss is None or detail.best_parameters is None:
+        yield Text("No finite loss yet")
+    else:
+        yield Text(f"Best loss {detail.best_loss:.6g}, at evaluation {detail.best_evaluation}:", style="bold")
+        yield _parameters_table(detail.best_parameters, detail.units)
+    if detail.end is None:
+        yield Text(f"Alive after {detail.evaluations} calls", style="bold")
+    else:
+        yield Text(
+            f"Ended at evaluation {detail.end_evaluation}, after {detail.evaluations} calls: {detail.end}",
+            style="bold",
+        )
+        yield Text(_indented(detail.reason))
+    if detail.verdicts:
+        yield Text(f"Stoppers:\n{_indented(detail.verdicts)}")
 
 
 def _indented(text: str) -> str:

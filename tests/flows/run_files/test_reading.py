@@ -12,15 +12,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.faults import InvalidSettingsError
-from flows.run_file import read_settings
+from flows.run_files.faults import InvalidSettingsError
+from flows.run_files.reading import read_settings
 from flows.settings import RunSettings
 from optim.generators.random import Random
 from optim.optimizers.cmaes import CMAES
 from optim.optimizers.scipy import Scipy
 from optim.selectors.chain import Chain
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "deployments/examples").glob("*.toml"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "deployments/examples").glob("*.toml"))
 
 GOOD = """\
 problem = "fit:loss"

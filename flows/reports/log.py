@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.report import last_line
+from flows.reports.report import last_line
 from optim.journal import EventKind
 from optim.manager import NOBODY_LEFT
-from optim.messages import Announce, Finish
+from optim.messages import Announce, Finish, Pause
 
 INDENT = " " * 21
 """What lines after the first of a message begin with, to stand below its text."""
@@ -48,15 +48,14 @@ def log_decision(logger: logging.Logger, announce: Announce) -> None:
         logger.log(level, "optimizer %d %s: %s", announce.optimizer, announce.kind, last_line(announce.text))
 
 
-def log_finish(logger: logging.Logger, finish: Finish) -> None:
-    """Why the run ended, in the tutorial's layout."""
-    if finish.failed:
-        logger.error("The run failed: %s", finish.reason)
-        return
-    if finish.conditions and finish.reason != NOBODY_LEFT:
-        logger.info("Exit conditions met:\n%s", indented(finish.conditions))
+def log_end(logger: logging.Logger, end: Finish | Pause) -> None:
+    """Why the run or its session ended, in the tutorial's layout."""
+    if isinstance(end, Finish) and end.failed:
+        logger.error("The run failed: %s", end.reason)
+    elif end.conditions and end.reason != NOBODY_LEFT:
+        logger.info("Exit conditions met:\n%s", indented(end.conditions))
     else:
-        logger.info("%s\n%s", finish.reason, indented(finish.conditions))
+        logger.info("%s\n%s", end.reason, indented(end.conditions))
 
 
 def indented(lines: Sequence[str]) -> str:

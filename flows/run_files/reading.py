@@ -1,23 +1,35 @@
-"""Reads a run file (TOML or YAML), with the line of every setting, and overrides from the command line."""
+"""Reads a run file (TOML, YAML or blocks), with the line of every setting, and overrides from the command line."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import yaml
 from pydantic import ValidationError
 
-from flows.faults import Fault, InvalidSettingsError, Path, faults_of
+from flows.run_files.block_lines import BlockSyntaxError
+from flows.run_files.block_syntax import read_blocks
+from flows.run_files.block_values import toml_value
+from flows.run_files.faults import Fault, InvalidSettingsError, Path, Places, faults_of
 from flows.settings import RunSettings
 
 _ARRAY_HEADER = re.compile(r"\s*\[\[([^\[\]]+)\]\]")
 _TABLE_HEADER = re.compile(r"\s*\[([^\[\]]+)\]")
 _KEY = re.compile(r"""\s*([\w.\-"' ]+?)\s*=""")
-_YAML_SUFFIXES = frozenset({".yaml", ".yml"})
+_NUMBER = re.compile("[0-9]{1,9}")
+
+Format = Literal["toml", "yaml", "blocks"]
+"""What run files are written in; blocks are ParAMS' `Name ... End`."""
+
+SUFFIXES: Mapping[str, Format] = MappingProxyType(
+    {".yaml": "yaml", ".yml": "yaml", ".in": "blocks", ".inp": "blocks", ".params": "blocks"}
+)
+"""How a run file is read by its suffix; any other is TOML."""
 
 
 class RunFile(NamedTuple):
@@ -28,19 +40,21 @@ class RunFile(NamedTuple):
         text: As it was given.
         given: Its settings, not yet checked.
         places: The line of each.
+        faults: What is wrong with it already.
     """
 
     name: str
     text: str
     given: dict[str, Any]
-    places: dict[Path, str]
+    places: Places
+    faults: tuple[Fault, ...] = ()
 
 
 def read_settings(path: FilePath, overrides: Sequence[str] = ()) -> tuple[RunFile, RunSettings]:
     """Read and check a run file.
 
     Args:
-        path: `.yaml` and `.yml` are YAML, everything else is TOML.
+        path: Of the run file; its suffix tells its format, see `SUFFIXES`.
         overrides: `key=value`, such as `seed=3`, `generator.type=Random` or `exit_condition.1.max=500` (repeated
             blocks are counted from 1); they win over the file.
 
@@ -48,13 +62,13 @@ def read_settings(path: FilePath, overrides: Sequence[str] = ()) -> tuple[RunFil
         InvalidSettingsError: With every fault.
     """
     file = parse(path)
-    faults = [fault for text in overrides if (fault := _override(file, text))]
+    faults = [*file.faults, *(fault for text in overrides if (fault := _override(file, text)))]
     try:
         settings = RunSettings.model_validate(file.given)
     except ValidationError as error:
         faults += faults_of(error, RunSettings, file.places)
     if faults:
-        raise InvalidSettingsError(file.name, faults)
+        raise InvalidSettingsError(file.name, sorted(faults, key=_line))
     return file, settings
 
 
@@ -62,7 +76,7 @@ def parse(path: FilePath) -> RunFile:
     """Read a run file without checking its settings.
 
     Raises:
-        InvalidSettingsError: It cannot be read, or is neither TOML nor YAML.
+        InvalidSettingsError: It cannot be read, or is not in the format that its suffix says.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -70,18 +84,40 @@ def parse(path: FilePath) -> RunFile:
         raise InvalidSettingsError(str(path), [Fault("", "", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError:
         raise InvalidSettingsError(str(path), [Fault("", "", "is not a text file in UTF-8")]) from None
+    faults: list[Fault] = []
     try:
-        given, places = _from_yaml(text) if path.suffix in _YAML_SUFFIXES else _from_toml(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        match format_of(path):
+            case "toml":
+                given, places = _from_toml(text)
+            case "yaml":
+                given, places = _from_yaml(text)
+            case "blocks":
+                given, places, faults = read_blocks(text)
+    except (ValueError, yaml.YAMLError) as error:  # ValueError: also a date that is none
         raise InvalidSettingsError(str(path), [Fault("", "", " ".join(str(error).split()))]) from None
+    except BlockSyntaxError as error:
+        raise InvalidSettingsError(str(path), error.faults) from None
+    except RecursionError:
+        raise InvalidSettingsError(str(path), [Fault("", "", "is nested too deeply")]) from None
     if not isinstance(given, dict):
         raise InvalidSettingsError(str(path), [Fault("", "", "must hold settings as key = value")])
-    return RunFile(str(path), text, given, places)
+    return RunFile(str(path), text, given, places, tuple(faults))
 
 
-def _from_toml(text: str) -> tuple[dict[str, Any], dict[Path, str]]:
+def format_of(path: FilePath) -> Format:
+    """What a run file of that name is written in."""
+    return SUFFIXES.get(path.suffix.lower(), "toml")
+
+
+def _line(fault: Fault) -> int:
+    """Its line; 0 where it has none."""
+    number = fault.place.removeprefix("line ")
+    return int(number) if _NUMBER.fullmatch(number) else 0
+
+
+def _from_toml(text: str) -> tuple[dict[str, Any], Places]:
     given = tomllib.loads(text)
-    places: dict[Path, str] = {}
+    places = Places()
     blocks: dict[str, int] = {}
     table: Path = ()
     for number, line in enumerate(text.splitlines(), start=1):
@@ -102,8 +138,8 @@ def _keys(dotted: str) -> Path:
     return tuple(part.strip().strip("\"'") for part in dotted.split("."))
 
 
-def _from_yaml(text: str) -> tuple[Any, dict[Path, str]]:
-    places: dict[Path, str] = {}
+def _from_yaml(text: str) -> tuple[Any, Places]:
+    places = Places()
 
     def visit(node: yaml.Node | None, path: Path) -> None:
         if node is None:
@@ -128,9 +164,9 @@ def _override(file: RunFile, text: str) -> Fault | None:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         return Fault(place, "", "must be key=value, as in parallel_optimizers=4")
-    path: Path = tuple(int(part) - 1 if part.isdigit() else part for part in key.strip().split("."))
+    path: Path = tuple(int(part) - 1 if _NUMBER.fullmatch(part) else part for part in key.strip().split("."))
     try:
-        _put(file.given, path, _value(value.strip()))
+        _put(file.given, path, toml_value(value.strip()))
     except LookupError as error:
         return Fault(place, "", str(error.args[0]))
     file.places[path] = place
@@ -151,11 +187,3 @@ def _put(holder: Any, path: Path, value: Any) -> None:
         _put(holder[part], tuple(rest), value)
     else:
         holder[part] = value
-
-
-def _value(text: str) -> Any:
-    """A TOML value, or else the text itself."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from rich.console import Console
 from rich.text import Text
 
-from flows.live import LiveView, progress_lines
-from flows.log import LineFormatter
+from flows.reports.live import LiveView, progress_lines
+from flows.reports.log import LineFormatter
 from optim.messages import Announce
 from optim.session import Session
 

@@ -5,23 +5,52 @@ Each fault says where it is, what was given, what is allowed and, for a misspelt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
-from pydantic import AliasChoices, BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from flows.run_files.names import find_setting, model_in, settings_of
 from optim.errors import ShoalError
 from optim.registry import KINDS, catalogue
-from optim.strategy import ContradictionsError
+from optim.strategy import Contradiction, ContradictionsError
 
 Path = tuple[str | int, ...]
 """Where a setting is: keys, and for repeated blocks their place, counted from 0."""
 
-Places = Mapping[Path, str]
-"""Where each setting was given, as `line 12` or `--set seed`."""
+
+class Places(dict[Path, str]):
+    """Where each setting was given, as `line 12` or `--set seed`.
+
+    Args:
+        spell: How the file spells the name of a setting that settings call in snake_case.
+    """
+
+    def __init__(self, spell: Callable[[str], str] = str) -> None:
+        super().__init__()
+        self.spell = spell
+
+    def name_of(self, path: Path) -> str:
+        """A setting as people call it: `stopper 1, tolerance`."""
+        words: list[str] = []
+        for part in path:
+            if isinstance(part, int) and words:
+                words[-1] += f" {part + 1}"
+            else:
+                words.append(self.spell(str(part)))
+        return ", ".join(words)
+
+    def nearest(self, path: Path) -> str:
+        """Where the setting was given, or else the nearest thing around it; empty: unknown."""
+        for end in range(len(path), 0, -1):
+            first, *rest = path[:end]
+            for key in (first, f"{first}s"):  # lists may be given in the plural
+                if (key, *rest) in self:
+                    return self[key, *rest]
+        return ""
 
 
 class Fault(NamedTuple):
@@ -56,9 +85,37 @@ class InvalidSettingsError(ShoalError):
         super().__init__(f"{source}: {count}; nothing was started{lines}")
 
 
-def faults_of(error: ValidationError, model: type[BaseModel], places: Places) -> list[Fault]:
-    """What pydantic found in settings of a model, in words for people, in the order of the file."""
-    return [fault for detail in error.errors() for fault in _faults(detail, model, places)]
+def faults_of(
+    error: ValidationError, model: type[BaseModel], places: Places, ignored: Container[str] = ()
+) -> list[Fault]:
+    """What pydantic found in settings of a model, in words for people, in the order of the file.
+
+    Args:
+        error: From validating them.
+        model: What they should be.
+        places: Where each was given.
+        ignored: What is no fault here, by pydantic's types of errors.
+    """
+    details = (detail for detail in error.errors() if detail["type"] not in ignored)
+    return [fault for detail in details for fault in _faults(detail, model, places)]
+
+
+def faults_at(found: Iterable[Contradiction], places: Places) -> list[Fault]:
+    """Contradictions or advice, with the places of what was read."""
+    return [_fault(path, message, places) for path, message in found]
+
+
+@contextmanager
+def located(source: str, places: Places) -> Iterator[None]:
+    """Give contradictions the places of what was read.
+
+    Raises:
+        InvalidSettingsError: In place of a `ContradictionsError`.
+    """
+    try:
+        yield
+    except ContradictionsError as error:
+        raise InvalidSettingsError(source, faults_at(error.contradictions, places)) from None
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
@@ -81,26 +138,19 @@ def _faults(detail: ErrorDetails, model: type[BaseModel], places: Places) -> Ite
     location = _locate(detail["loc"], model)
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, ContradictionsError):
-        for setting, message in cause.contradictions:
-            yield _fault((*location.path, setting), message, places)
+        for path, message in cause.contradictions:
+            yield _fault((*location.path, *path), message, places)
     else:
         is_type = detail["type"] == "union_tag_invalid"
         path = (*location.path, "type") if is_type else location.path
-        yield _fault(path, _message(detail, location), places)
+        yield _fault(path, _message(detail, location, places.spell), places)
 
 
 def _fault(path: Path, message: str, places: Places) -> Fault:
-    place = next((places[path[:end]] for end in range(len(path), 0, -1) if path[:end] in places), "")
-    words: list[str] = []
-    for part in path:
-        if isinstance(part, int) and words:
-            words[-1] += f" {part + 1}"
-        else:
-            words.append(str(part))
-    return Fault(place, ", ".join(words), message)
+    return Fault(places.nearest(path), places.name_of(path), message)
 
 
-def _message(detail: ErrorDetails, location: _Location) -> str:
+def _message(detail: ErrorDetails, location: _Location, spell: Callable[[str], str]) -> str:
     given = detail["input"]
     context = detail.get("ctx", {})
     match detail["type"]:
@@ -108,7 +158,8 @@ def _message(detail: ErrorDetails, location: _Location) -> str:
             return "is missing"
         case "extra_forbidden":
             word = str(location.path[-1])
-            return f"unknown key {word!r}; {nearest(word, _keys(location.holder))}"
+            known = settings_of(location.holder) if location.holder else []
+            return f"unknown key {word!r}; {nearest(word, (spell(setting.key) for setting in known))}"
         case "union_tag_invalid":
             allowed = [word.strip("'") for word in context["expected_tags"].split(", ")]
             return f"unknown type {context['tag']!r}; {nearest(context['tag'], allowed)}"
@@ -138,31 +189,6 @@ def _locate(loc: Sequence[str | int], model: type[BaseModel]) -> _Location:
             continue
         path.append(part)
         if isinstance(part, str):
-            holder, field = inside, _field(inside, part)
-            inside = _model_in(field.annotation) if field else None
+            holder, found = inside, find_setting(inside, part) if inside else None
+            inside = model_in(found.field.annotation) if found else None
     return _Location(tuple(path), holder, inside)
-
-
-def _field(model: type[BaseModel] | None, key: str) -> FieldInfo | None:
-    for name, field in (model.model_fields if model else {}).items():
-        if key == name or key in _aliases(field):
-            return field
-    return None
-
-
-def _keys(model: type[BaseModel] | None) -> list[str]:
-    """The keys of a model as run files spell them."""
-    fields = model.model_fields if model else {}
-    return [next(iter(_aliases(field)), name) for name, field in fields.items()]
-
-
-def _aliases(field: FieldInfo) -> list[str]:
-    alias = field.validation_alias
-    choices = alias.choices if isinstance(alias, AliasChoices) else [alias] if alias else []
-    return [str(choice) for choice in choices]
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

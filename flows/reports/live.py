@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from flows.report import END_STYLES, last_line
+from flows.reports.report import END_STYLES, last_line
 from optim.journal import EventKind
 from optim.messages import Announce
 from optim.session import Session
@@ -105,6 +105,8 @@ def progress_line(session: Session) -> str:
     elapsed_s = session.clock()
     speed = run.evaluations / elapsed_s if elapsed_s else 0.0
     best = f"best {run.best.loss:.6g} by {_owner(run.best.optimizer)}" if run.best else "no finite loss yet"
+    if len(run.validations):
+        best += f", lowest validation loss {_loss(run.validations.lowest_until(len(run.validations)))}"
     failures = f", {session.failures} failed" if session.failures else ""
     return (
         f"{run.evaluations} evaluations ({speed:.0f}/s{failures}), {best}, {session.manager.alive} alive of"

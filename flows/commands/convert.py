@@ -1,0 +1,49 @@
+"""`shoal convert SOURCE TARGET`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from flows.run_files.reading import Format
+
+
+@click.command("convert")
+@click.argument("source", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("target", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@click.option(
+    "--to",
+    type=click.Choice(["toml", "yaml", "blocks"]),
+    help="Format of TARGET.  [default: by its suffix; .in, .inp and .params are blocks]",
+)
+@click.option("--force", is_flag=True, help="Overwrite TARGET.")
+def command(source: Path, target: Path, to: Format | None, force: bool) -> None:
+    """Write the run file SOURCE as TARGET, in TOML, YAML or ParAMS' block syntax.
+
+    The settings stay the same in every direction; comments are not kept. With - as TARGET the text is printed.
+    """
+    from flows.run_files.faults import located
+    from flows.run_files.reading import format_of, read_settings
+    from flows.run_files.writing import run_text
+
+    file, settings = read_settings(source)
+    with located(file.name, file.places):
+        text = run_text(settings, to or format_of(target))
+    if str(target) == "-":
+        click.echo(text, nl=False)
+    else:
+        _write(target, text, force)
+        click.echo(f"{source} is now also {target}; comments were not kept.")
+
+
+def _write(target: Path, text: str, force: bool) -> None:
+    try:
+        with target.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise click.UsageError(f"{target} exists; --force overwrites it") from None
+    except OSError as error:
+        raise click.UsageError(f"{target} cannot be written: {error.strerror}") from None

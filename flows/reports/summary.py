@@ -1,0 +1,194 @@
+"""What a run has come to, read from its store: the objects that `shoal show --json` prints."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from pydantic import BaseModel, ConfigDict
+
+from flows.reports.statistics import (
+    MinimumSummary,
+    StopperSummary,
+    ValidationSummary,
+    find_minima,
+    summarize_validations,
+    what_stoppers_saved,
+)
+from optim.outcome import Outcome
+from optim.space import Space
+from optim.store import RunReader
+
+
+class BestSummary(BaseModel):
+    """The lowest finite loss, where it was seen first, and the parameters there (physical units)."""
+
+    loss: float
+    optimizer: int
+    evaluation: int
+    parameters: dict[str, float]
+
+
+class OptimizerSummary(BaseModel):
+    """One optimizer; `start_evaluation` is how many evaluations the run had when it was started."""
+
+    number: int
+    type: str
+    label: str
+    start_evaluation: int
+    end_evaluation: int | None
+    evaluations: int
+    end: str | None
+    reason: str
+    best_loss: float | None
+
+
+class OptimizerDetail(OptimizerSummary):
+    """Everything about one optimizer; `verdicts` are the stoppers as they stood when they ended it."""
+
+    model_config = ConfigDict(ser_json_inf_nan="null")
+
+    settings: dict[str, Any]
+    generator: str
+    start: dict[str, float]
+    verdicts: str
+    best_evaluation: int | None
+    best_parameters: dict[str, float] | None
+    units: dict[str, str]
+
+
+class RunSummary(BaseModel):
+    """A run; null where there is nothing yet, or no finite number.
+
+    `on_bounds` has the parameters whose best values lie on a bound, with `lower` or `upper`.
+    """
+
+    model_config = ConfigDict(ser_json_inf_nan="null")
+
+    name: str
+    status: str
+    reason: str
+    problem: str
+    seed: int
+    evaluations: int
+    failures: int
+    elapsed_s: float
+    best: BestSummary | None
+    exit_conditions: str
+    optimizers: list[OptimizerSummary]
+    units: dict[str, str]
+    on_bounds: dict[str, str]
+    minima: list[MinimumSummary]
+    stoppers: StopperSummary
+    validation: ValidationSummary | None
+
+
+def summarize(name: str, reader: RunReader) -> RunSummary:
+    """Read a run's summary; works while it is being written."""
+    attributes = reader.attributes
+    evaluations = reader.evaluations()
+    space = reader.space()
+    rows = optimizer_rows(reader.optimizers())
+    best = _best(evaluations, space)
+    return RunSummary(
+        name=name,
+        status=attributes["status"],
+        reason=attributes.get("reason", ""),
+        problem=attributes["problem"],
+        seed=attributes["seed"],
+        evaluations=evaluations.sizes["evaluation"],
+        failures=int((evaluations["outcome"] != Outcome.OK).sum()),
+        elapsed_s=_elapsed_s(evaluations),
+        best=best,
+        exit_conditions=attributes.get("exit_conditions", ""),
+        optimizers=[OptimizerSummary(**_optimizer(row)) for row in rows],
+        units=_units(space),
+        on_bounds=_on_bounds(best, evaluations, space),
+        minima=find_minima(rows, evaluations["x"].values, space),
+        stoppers=what_stoppers_saved(rows),
+        validation=summarize_validations(reader.validations(), best.evaluation if best else None),
+    )
+
+
+def describe_optimizer(reader: RunReader, number: int) -> OptimizerDetail:
+    """Everything about one optimizer.
+
+    Args:
+        reader: Of its run.
+        number: Of one that was started.
+    """
+    space = reader.space()
+    optimizers = reader.optimizers()
+    row = optimizer_rows(optimizers.isel(optimizer=[number - 1]))[0]
+    best_evaluation = row["best_evaluation"] if math.isfinite(row["best_loss"]) else None
+    best_parameters = None
+    if best_evaluation is not None:
+        best_parameters = dict(space.named(reader.evaluations()["x"].values[best_evaluation - 1]))
+    return OptimizerDetail(
+        **_optimizer(row),
+        settings=json.loads(row["settings"]),
+        generator=row["generator"],
+        start=dict(space.named(optimizers["x0"].values[number - 1])),
+        verdicts=row["verdicts"],
+        best_evaluation=best_evaluation,
+        best_parameters=best_parameters,
+        units=_units(space),
+    )
+
+
+def optimizer_rows(optimizers: xr.Dataset) -> list[dict[str, Any]]:
+    """The table of optimizers row by row, as plain values."""
+    columns = {
+        str(name): variable.values.tolist()
+        for name, variable in optimizers.variables.items()
+        if variable.dims == ("optimizer",)
+    }
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _elapsed_s(evaluations: xr.Dataset) -> float:
+    if not evaluations.sizes["evaluation"]:
+        return 0.0
+    return float(np.nanmax(evaluations["finished_s"]) - np.nanmin(evaluations["submitted_s"]))
+
+
+def _best(evaluations: xr.Dataset, space: Space) -> BestSummary | None:
+    losses = np.where(evaluations["outcome"] == Outcome.OK, evaluations["loss"], np.inf)
+    if not losses.size or not np.isfinite(losses.min()):
+        return None
+    at = int(losses.argmin())
+    return BestSummary(
+        loss=float(losses[at]),
+        optimizer=int(evaluations["optimizer"][at]),
+        evaluation=at + 1,
+        parameters=dict(space.named(evaluations["x"].values[at])),
+    )
+
+
+def _on_bounds(best: BestSummary | None, evaluations: xr.Dataset, space: Space) -> dict[str, str]:
+    if best is None:
+        return {}
+    x = evaluations["x"].values[best.evaluation - 1]
+    return {parameter.name: side for parameter, side in space.on_bounds(x)}
+
+
+def _units(space: Space) -> dict[str, str]:
+    return {parameter.name: parameter.unit for parameter in space.parameters}
+
+
+def _optimizer(row: dict[str, Any]) -> dict[str, Any]:
+    has_ended = row["end"] != ""
+    return {
+        "number": row["number"],
+        "type": row["type"],
+        "label": row["label"],
+        "start_evaluation": row["start_evaluation"],
+        "end_evaluation": row["end_evaluation"] if has_ended else None,
+        "evaluations": row["evaluations"],
+        "end": row["end"] or None,
+        "reason": row["reason"],
+        "best_loss": row["best_loss"] if math.isfinite(row["best_loss"]) else None,
+    }
