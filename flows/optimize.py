@@ -41,8 +41,8 @@ def optimize(
     """Run many optimizers on one problem, watched and managed.
 
     Args:
-        run_file: Path of a run file (TOML or YAML) on the machine that runs the flow; its folder is where user
-            code is looked for besides installed packages.
+        run_file: Path of a run file (TOML, YAML or ParAMS blocks) on the machine that runs the flow; its folder is
+            where user code is looked for besides installed packages.
         name: Of the run; by default the problem's, with a number.
         seed: Of all random numbers; by default the run file's.
         overrides: Settings that win over the run file, as `exit_condition.1.max=500`.

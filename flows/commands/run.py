@@ -39,7 +39,7 @@ def command(
     verbose: bool,
     quiet: bool,
 ) -> int:
-    """Run the run file FILE (TOML or YAML), as a Prefect flow on Dask unless --local is given."""
+    """Run the run file FILE (TOML, YAML or ParAMS blocks), as a Prefect flow on Dask unless --local is given."""
     from rich.console import Console
 
     from flows.reports.outlook import Outlook
