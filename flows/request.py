@@ -58,8 +58,6 @@ def request_for(
         ContradictionsError: Settings that do not go with the problem's parameters.
     """
     space = space_of(described_space(description), settings)
-    if faults := list(settings.contradictions_in(space)):
-        raise ContradictionsError(faults)
     advised = tuple(map(str, faults_at(advice(settings, space), file.places)))
     return RunRequest(
         settings, space, description["name"], file.text, name, code_folder, flow_run_id, advised

@@ -131,7 +131,7 @@ def _is_entry_point(given: str) -> bool:
 
 
 def space_of(own: Space | None, settings: RunSettings) -> Space:
-    """The space of a run.
+    """The space of a run, with which all its settings go.
 
     Args:
         own: The problem's; None: a plain loss, which has none.
@@ -151,14 +151,18 @@ def space_of(own: Space | None, settings: RunSettings) -> Space:
         space = Space(parameters)
     except (SpaceError, ExpressionError) as error:
         raise ContradictionsError([Contradiction(("parameter",), str(error))]) from None
-    for place, text in enumerate(settings.constraints):
-        try:
-            Space(parameters, [text])
-        except ExpressionError as error:
-            faults.append(Contradiction(("constraint", place), str(error)))
+    faults = [*_constraint_faults(space, settings.constraints), *settings.contradictions_in(space)]
     if faults:
         raise ContradictionsError(faults)
     return Space(space.parameters, constraints)
+
+
+def _constraint_faults(space: Space, constraints: tuple[str, ...]) -> Iterator[Contradiction]:
+    for place, text in enumerate(constraints):
+        try:
+            Space(space.parameters, [text])
+        except ExpressionError as error:
+            yield Contradiction(("constraint", place), str(error))
 
 
 def _changed(own: Parameter, change: Parameter | None) -> Parameter:

@@ -5,6 +5,7 @@ Each fault says where it is, what was given, what is allowed and, for a misspelt
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -100,6 +101,45 @@ def faults_of(
     return [fault for detail in details for fault in _faults(detail, model, places)]
 
 
+def contradictions_beside(
+    error: ValidationError, model: type[BaseModel], given: Any, places: Places
+) -> list[Fault]:
+    """What else is wrong with settings: contradictions among those in which pydantic found no fault by itself.
+
+    Args:
+        error: From validating them.
+        model: What they should be.
+        given: The settings. They are looked at again without what was faulty, where that can be left out.
+        places: Where each was given.
+    """
+    rest = copy.deepcopy(given)
+    for detail in error.errors():
+        _leave_out(rest, _locate(detail["loc"], model).path)
+    if any(key in given and key not in rest for key in _REFERRED_TO):
+        return []
+    try:
+        model.model_validate(rest)
+    except ValidationError as second:
+        causes = [detail.get("ctx", {}).get("error") for detail in second.errors()]
+        if all(isinstance(cause, ContradictionsError) for cause in causes):
+            return faults_of(second, model, places)
+    return []
+
+
+def _leave_out(holder: Any, path: Path) -> None:
+    """Take out a setting that is there, or else the block around it that can be left out."""
+    tables = [holder]
+    for key in path[:-1]:
+        try:
+            tables.append(tables[-1][key])
+        except (LookupError, TypeError):
+            break
+    for table, key in reversed(list(zip(tables, path, strict=False))):
+        if isinstance(table, dict) and key in table:
+            del table[key]
+            return
+
+
 def faults_at(found: Iterable[Contradiction], places: Places) -> list[Fault]:
     """Contradictions or advice, with the places of what was read."""
     return [_fault(path, message, places) for path, message in found]
@@ -124,6 +164,12 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     near = get_close_matches(word.lower(), by_lower, n=1)
     return f"did you mean {by_lower[near[0]]!r}?" if near else f"allowed are {', '.join(known)}"
+
+
+_REFERRED_TO = frozenset(
+    name for kind in ("optimizer", "stopper", "exit_condition") for name in (kind, f"{kind}s")
+) | {"validation"}
+"""Blocks that other settings count or name: without them those would seem to be wrong."""
 
 
 class _Location(NamedTuple):

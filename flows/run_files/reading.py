@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from flows.run_files.block_lines import BlockSyntaxError
 from flows.run_files.block_syntax import read_blocks
 from flows.run_files.block_values import toml_value
-from flows.run_files.faults import Fault, InvalidSettingsError, Path, Places, faults_of
+from flows.run_files.faults import Fault, InvalidSettingsError, Path, Places, contradictions_beside, faults_of
 from flows.settings import RunSettings
 
 _ARRAY_HEADER = re.compile(r"\s*\[\[([^\[\]]+)\]\]")
@@ -67,6 +67,11 @@ def read_settings(path: FilePath, overrides: Sequence[str] = ()) -> tuple[RunFil
         settings = RunSettings.model_validate(file.given)
     except ValidationError as error:
         faults += faults_of(error, RunSettings, file.places)
+        faults += [
+            fault
+            for fault in contradictions_beside(error, RunSettings, file.given, file.places)
+            if fault not in faults
+        ]
     if faults:
         raise InvalidSettingsError(file.name, sorted(faults, key=_line))
     return file, settings

@@ -217,3 +217,23 @@ def test_no_input_gives_a_traceback(tmp_path_factory, edits, overrides):
         read_settings(path, overrides)
     except InvalidSettingsError as error:
         assert error.faults  # noqa: PT017  either outcome is right; this one must say something
+
+
+def test_contradictions_are_found_beside_other_faults(write):
+    text = GOOD.replace("seed = 3", 'sede = 3\nstopper_boolean_combination = "1 | 2"')
+    text = text.replace("thresholds = [500]", "thresholds = [500, 600]").replace('"Random"', '"ExploreExploit"')
+    faults = faults_in(write(text))
+    assert len(faults) == 4
+    assert faults[0].startswith("line 2, sede: unknown key")
+    assert "it names 2, but there are 1" in faults[1]
+    assert faults[2] == "line 12, generator, max_function_calls: is missing"
+    assert "a Chain of 2 optimizers needs 1 thresholds, got 2" in faults[3]
+
+
+def test_what_refers_to_a_faulty_block_is_not_blamed(write):
+    text = GOOD.replace("max_relative_distance = 0.01\n", "").replace(
+        "seed = 3", 'seed = 3\nstopper_boolean_combination = "1"'
+    )
+    assert faults_in(write(text)) == [
+        "line 26, stopper 1, max_relative_distance: is missing",
+    ]
