@@ -20,6 +20,7 @@ from optim.errors import (
 
 COMMANDS = {
     "run": "Run a run file.",
+    "resume": "Go on with a run that was interrupted.",
     "list": "List all runs.",
     "show": "Show what a run has come to.",
     "check": "Check a run file, and start nothing.",

@@ -14,14 +14,17 @@ from prefect.states import Cancelled, Completed, Failed
 from flows.cluster import task_runner
 from flows.dask_lane import DaskLane
 from flows.interruption import interruptible
+from flows.location import runs_location
 from flows.reports.outlook import Outlook
-from flows.request import NO_FILE, described, request_for
+from flows.request import NO_FILE, described, request_for, request_to_resume
 from flows.run import OpenRun, RunRequest, RunResult, opened_run
 from flows.run_files.faults import Fault, InvalidSettingsError, located
 from flows.run_files.reading import RunFile, read_settings
 from flows.server import wait_until_recorded
 from flows.settings import RunSettings
 from flows.task_runner import SharedContextTaskRunner
+from optim.errors import RunLockedError, StoreError
+from optim.store import RunFolder, list_runs, read_attributes
 from tasks.evaluate import evaluate, validate
 from tasks.problem import describe
 
@@ -56,6 +59,8 @@ def optimize(
         InvalidSettingsError: With every fault of the settings.
         StoreError: The name is taken or not allowed, or the run cannot be written.
     """
+    if (begun := _begun_by_this_flow_run(run_file, settings, overrides or [])) is not None:
+        return _carried_on(begun)
     chosen = [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
     file, found, run_file_folder = _settings(run_file, settings, chosen)
     with task_runner(found.cluster) as runner:
@@ -64,6 +69,54 @@ def optimize(
             request = _request(runner, found, file, name, run_file_folder or code_folder)
         result = _run_on(runner, request)
     return _state(result)
+
+
+@flow(name="resume", persist_result=False)
+def resume(name: str, location: str | None = None) -> State[RunResult]:
+    """Go on with a run, however it was interrupted.
+
+    Args:
+        name: Of the run.
+        location: Folder of all runs; by default `SHOAL_LOCATION`, or else `./runs`.
+
+    Returns:
+        As `optimize`. A run that has finished is left as it is.
+
+    Raises:
+        RunNameError: There is no such run.
+        RunLockedError: Another process works on it.
+        DivergenceError: What computes here does something else than what the run recorded.
+    """
+    return _carried_on(RunFolder.find(runs_location(location), name))
+
+
+def _carried_on(folder: RunFolder) -> State[RunResult]:
+    attributes = read_attributes(folder.store)
+    if attributes["status"] == "finished":
+        result = RunResult(folder.path, "finished", attributes["reason"], is_interrupted=False)
+        return Completed(message=f"Run {folder.name} has finished; nothing was changed.", data=result)
+    if holder := folder.holder():
+        raise RunLockedError(f"{folder.path} is being worked on by {holder}")
+    request = request_to_resume(folder, str(runtime.flow_run.id))
+    with task_runner(request.settings.cluster) as runner:
+        runner.prepare(evaluate, validate)
+        return _state(_run_on(runner, request))
+
+
+def _begun_by_this_flow_run(
+    run_file: str | None, settings: RunSettings | None, overrides: list[str]
+) -> RunFolder | None:
+    """The run that an earlier attempt of this flow run has begun: Retry in the dashboard goes on with it."""
+    if runtime.flow_run.run_count <= 1:
+        return None
+    found = _settings(run_file, settings, overrides)[1]
+    for folder in list_runs(runs_location(found.store.location)):
+        try:
+            if read_attributes(folder.store).get("flow_run_id") == str(runtime.flow_run.id):
+                return folder
+        except StoreError:  # begun by a process that died before its first commit, or not ours
+            continue
+    return None
 
 
 def _settings(

@@ -13,8 +13,10 @@ from flows.run import RunRequest
 from flows.run_files.faults import Places, faults_at, located
 from flows.run_files.reading import RunFile, read_settings
 from flows.settings import RunSettings, space_of
+from flows.stored_run import present_settings
 from optim.advice import advice
 from optim.errors import ProblemError
+from optim.store import RunFolder, open_run
 from optim.strategy import Contradiction, ContradictionsError
 from tasks.problem import describe, described_space
 
@@ -61,6 +63,28 @@ def request_for(
     advised = tuple(map(str, faults_at(advice(settings, space), file.places)))
     return RunRequest(
         settings, space, description["name"], file.text, name, code_folder, flow_run_id, advised
+    )
+
+
+def request_to_resume(folder: RunFolder, flow_run_id: str = "") -> RunRequest:
+    """A request to go on with a run, by what its store says: the run file may have changed since.
+
+    Args:
+        folder: Of the run.
+        flow_run_id: Of the Prefect flow run that goes on with it; empty: none.
+
+    Raises:
+        StoreError: The run cannot be read.
+    """
+    reader = open_run(folder.store)
+    attributes = reader.attributes
+    return RunRequest(
+        present_settings(reader),
+        reader.space(),
+        attributes["problem"],
+        code_folder=attributes["code_folder"] or None,
+        flow_run_id=flow_run_id,
+        resumes=folder,
     )
 
 

@@ -6,7 +6,6 @@ Both lanes, in this process and as a flow on Dask, work inside `opened_run`.
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -17,15 +16,18 @@ from typing import Literal, NamedTuple
 
 from threadpoolctl import threadpool_limits
 
+from flows.location import runs_location
 from flows.provenance import check_modules, provenance, this_process
 from flows.reports.log import log_decision, log_end, run_log
 from flows.reports.outlook import Outlook
 from flows.settings import RunSettings
+from flows.stored_run import replayed_run
 from optim.manager import Manager
 from optim.messages import Announce
+from optim.replay import Replayed
 from optim.session import Session
 from optim.space import Space
-from optim.store import RunFolder, RunWriter
+from optim.store import RunFolder, RunWriter, open_run
 
 Lane = Literal["in-process", "dask"]
 Status = Literal["running", "paused", "finished", "failed"]
@@ -44,6 +46,7 @@ class RunRequest(NamedTuple):
         code_folder: Where user code is looked for besides installed packages; None: nowhere else.
         flow_run_id: Of the Prefect flow run; empty: none.
         advice: What a person should look at again.
+        resumes: The run to go on with; None: it is a new one.
     """
 
     settings: RunSettings
@@ -54,6 +57,7 @@ class RunRequest(NamedTuple):
     code_folder: str | None = None
     flow_run_id: str = ""
     advice: tuple[str, ...] = ()
+    resumes: RunFolder | None = None
 
 
 class RunResult(NamedTuple):
@@ -118,7 +122,7 @@ class OpenRun:
 def opened_run(
     request: RunRequest, lane: Lane, outlook: Outlook, handlers: Sequence[logging.Handler] = ()
 ) -> Iterator[OpenRun]:
-    """Start a run, and save what it has come to when the context ends, however it ends.
+    """Start or resume a run, and save what it has come to when the context ends, however it ends.
 
     Args:
         request: What to run.
@@ -129,41 +133,27 @@ def opened_run(
     Raises:
         ShoalError: A module of the user's hides one of ours.
         StoreError: The name is taken or not allowed, or the run cannot be written.
+        RunLockedError: Another process works on it.
+        DivergenceError: A run that is resumed does something else than before.
     """
     check_modules()
-    settings = request.settings
-    seed = settings.seed if settings.seed is not None else secrets.randbits(SEED_BITS)
-    folder = RunFolder.create(
-        runs_location(settings.store.location),
-        request.text.encode(),
-        name=request.name,
-        problem=request.problem_name,
-    )
     with (
-        folder.lock(),
         threadpool_limits(1, user_api="blas"),
-        RunWriter.create(
-            folder.store,
-            request.space.parameters,
-            _attributes(request, lane, seed),
-            flush_s=settings.store.flush_s,
-            flush_evaluations=settings.store.flush_evaluations,
-        ) as writer,
+        _opened_store(request, lane) as (folder, writer, manager, replayed),
         run_log(folder.log, (*outlook.handlers, *handlers)) as logger,
     ):
-        began_at, began = time.time(), time.perf_counter()
+        spent_s = replayed.spent_s if replayed else 0.0
+        began_at, began = time.time() - spent_s, time.perf_counter() - spent_s
 
         def announce(decision: Announce) -> None:
             log_decision(logger, decision)
             outlook.listen(decision)
 
-        session = Session(
-            Manager(settings, request.space, seed), writer, lambda: time.perf_counter() - began, announce
-        )
+        session = Session(manager, writer, lambda: time.perf_counter() - began, announce)
         run = OpenRun(folder, session, logger, began_at)
-        logger.info("Run %s in %s, seed %d", folder.name, folder.path, seed)
-        for advised in request.advice:
-            logger.warning("Look again at %s", advised)
+        _log_beginning(request, run, replayed)
+        if replayed:
+            session.take_over(replayed)
         try:
             session.begin(this_process())
             with outlook.following(f"{folder.name}: {request.problem_name}", session, logger):
@@ -177,9 +167,63 @@ def opened_run(
         _conclude(run, writer)
 
 
-def runs_location(given: str | None) -> Path:
-    """The folder of all runs: as given, or else `SHOAL_LOCATION`, or else `./runs`."""
-    return Path(given or os.environ.get("SHOAL_LOCATION") or "runs")
+@contextmanager
+def _opened_store(
+    request: RunRequest, lane: Lane
+) -> Iterator[tuple[RunFolder, RunWriter, Manager, Replayed | None]]:
+    settings = request.settings
+    flush_s, flush_evaluations = settings.store.flush_s, settings.store.flush_evaluations
+    if request.resumes is not None:
+        folder = request.resumes
+        with folder.lock():
+            manager, replayed = replayed_run(open_run(folder.store))
+            with RunWriter.resume(
+                folder.store, flush_s=flush_s, flush_evaluations=flush_evaluations
+            ) as writer:
+                writer.set_attributes(status="running", reason="", **_session_attributes(request))
+                yield folder, writer, manager, replayed
+        return
+    seed = settings.seed if settings.seed is not None else secrets.randbits(SEED_BITS)
+    folder = RunFolder.create(
+        runs_location(settings.store.location),
+        request.text.encode(),
+        name=request.name,
+        problem=request.problem_name,
+    )
+    attributes = _attributes(request, lane, seed)
+    with (
+        folder.lock(),
+        RunWriter.create(
+            folder.store,
+            request.space.parameters,
+            attributes,
+            flush_s=flush_s,
+            flush_evaluations=flush_evaluations,
+        ) as writer,
+    ):
+        yield folder, writer, Manager(settings, request.space, seed), None
+
+
+def _log_beginning(request: RunRequest, run: OpenRun, replayed: Replayed | None) -> None:
+    manager, folder, logger = run.session.manager, run.folder, run.logger
+    if replayed is None:
+        logger.info("Run %s in %s, seed %d", folder.name, folder.path, manager.seed)
+    else:
+        logger.info(
+            "Run %s in %s goes on after %d evaluations; %d were under way and are sent again",
+            folder.name,
+            folder.path,
+            manager.run.evaluations,
+            len(replayed.outstanding) - len(replayed.cancelled),
+        )
+        if replayed.difference:
+            logger.warning(
+                "Points differ from the recorded ones by up to %.2g of the unit cube: another processor or"
+                " library rounds differently",
+                replayed.difference,
+            )
+    for advised in request.advice:
+        logger.warning("Look again at %s", advised)
 
 
 def _attributes(request: RunRequest, lane: Lane, seed: int) -> dict[str, object]:
@@ -192,10 +236,14 @@ def _attributes(request: RunRequest, lane: Lane, seed: int) -> dict[str, object]
         "seed": seed,
         "settings": request.settings.model_dump(mode="json"),
         "constraints": list(request.space.constraints),
-        "flow_run_id": request.flow_run_id,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         **provenance(),
+        **_session_attributes(request),
     }
+
+
+def _session_attributes(request: RunRequest) -> dict[str, str]:
+    return {"flow_run_id": request.flow_run_id}
 
 
 def _conclude(run: OpenRun, writer: RunWriter) -> None:

@@ -33,6 +33,10 @@ class ProblemError(ShoalError):
     """A problem or its loss cannot be imported or does not have the expected shape."""
 
 
+class DivergenceError(ShoalError):
+    """A replay does not do what the journal says; the message names the evaluation and the points."""
+
+
 class StoreError(ShoalError):
     """A run cannot be written to, or read from, its store."""
 

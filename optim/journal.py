@@ -30,6 +30,7 @@ class EventKind(enum.StrEnum):
     STOPPED = "stopped"
     BY_HAND = "by hand"
     EXIT = "exit"
+    GOES_ON = "goes on"
 
     FAILURE = "failure"
 

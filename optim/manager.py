@@ -28,6 +28,7 @@ from optim.messages import (
     Finish,
     Pause,
     SessionStart,
+    SettingsChanged,
     Submit,
     TimeUp,
     Validated,
@@ -59,23 +60,29 @@ class Manager:
     """
 
     def __init__(self, strategy: Strategy, space: Space, seed: int) -> None:
-        self.strategy = strategy
         self.space = space
-        streams = Streams(seed)
-        self._state = RunState(space.dimension, streams)
-        self._spawner = Spawner(strategy, space, streams)
-        self._stopping = Combination(strategy.stopper_boolean_combination, len(strategy.stoppers))
-        self._exiting = Combination(
-            strategy.exit_condition_boolean_combination, len(strategy.exit_conditions)
-        )
-        self._places = Places(self._hard_cap())
+        self.seed = seed
+        self._streams = Streams(seed)
+        self._state = RunState(space.dimension, self._streams)
+        self._places = Places()
+        self._obey(strategy)
         self._validated: dict[tuple[int, int], int] = {}
         self._hungry: list[Member] = []
+        self._dropped: list[Asked] = []
         self._ends_without_loss = 0
         self._failure = ""
         self._commands: list[Command] = []
         self.finish: Finish | None = None
         self.pause: Pause | None = None
+
+    def _obey(self, strategy: Strategy) -> None:
+        self.strategy = strategy
+        self._spawner = Spawner(strategy, self.space, self._streams)
+        self._stopping = Combination(strategy.stopper_boolean_combination, len(strategy.stoppers))
+        self._exiting = Combination(
+            strategy.exit_condition_boolean_combination, len(strategy.exit_conditions)
+        )
+        self._places.limit(self._hard_cap())
 
     @property
     def run(self) -> RunView:
@@ -99,11 +106,13 @@ class Manager:
         elif isinstance(event, Validated):
             self._take_validation(event)
         elif isinstance(event, Dropped):
-            self._places.leave(event.optimizer, event.call)
+            self._take_dropped(event)
         elif isinstance(event, TimeUp):
             self._state.times_up.add(self.strategy.exit_conditions[event.condition].printed)
         elif isinstance(event, SessionStart):
             self._session_start()
+        elif isinstance(event, SettingsChanged):
+            self._change_settings(event.strategy)
         if self.finish is None:
             self._send_waiting()
             self._go_on()
@@ -155,6 +164,27 @@ class Manager:
                 f"no validation of call {event.call} of optimizer {event.optimizer} is outstanding"
             )
         self._state.record_validation(event.optimizer, event.loss if event.outcome is Outcome.OK else np.inf)
+
+    def _take_dropped(self, event: Dropped) -> None:
+        asked = self._places.leave(event.optimizer, event.call)
+        if event.optimizer == BASELINE or self._state.optimizers[event.optimizer - 1].is_alive:
+            self._dropped.append(asked)  # the run has ended, but its owner still waits for it
+
+    def _change_settings(self, strategy: Strategy) -> None:
+        self._obey(strategy)
+        if self.finish is not None:
+            self._reopen()
+
+    def _reopen(self) -> None:
+        """The run had ended, and goes on: with whoever was suspended, where each stood."""
+        self.finish = None
+        self._ends_without_loss = 0
+        self._places.put_back(self._dropped)
+        self._dropped = []
+        for member in self._state.optimizers:
+            if member.is_alive:
+                self._commands.append(Announce(EventKind.GOES_ON, member.number, "the settings were changed"))
+                self._tell(member)
 
     def _judge_baseline(self, event: Evaluated) -> None:
         if event.outcome is not Outcome.OK and self.strategy.baseline != "tolerate":
@@ -212,8 +242,8 @@ class Manager:
     def _go_on(self) -> None:
         while not self._is_over() and self._may_spawn():
             self._spawn()
-        hungry, self._hungry = self._hungry, []
         if self.finish is None:
+            hungry, self._hungry = self._hungry, []
             for member in hungry:
                 self._ask(member)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from optim.journal import EventKind
 from optim.outcome import Outcome
+from optim.strategy import Strategy
 
 BASELINE = 0
 """The number under which the loss at the initial values is evaluated; it is nobody's."""
@@ -73,7 +74,13 @@ class Dropped(NamedTuple):
     call: int
 
 
-Event = SessionStart | Evaluated | Validated | TimeUp | Dropped
+class SettingsChanged(NamedTuple):
+    """Somebody changed the rules; a run that had ended may go on by the new ones."""
+
+    strategy: Strategy
+
+
+Event = SessionStart | Evaluated | Validated | TimeUp | Dropped | SettingsChanged
 
 
 class Submit(NamedTuple):

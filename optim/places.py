@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +38,7 @@ class Places:
         budget: Evaluations that are never exceeded, counting what is out; None: no such limit.
     """
 
-    def __init__(self, budget: int | None) -> None:
+    def __init__(self, budget: int | None = None) -> None:
         self._budget = budget
         self._outstanding: dict[tuple[int, int], Asked] = {}
         self._waiting: deque[Asked] = deque()
@@ -72,6 +72,14 @@ class Places:
                 " it was never submitted, or its result has already arrived"
             ) from None
 
+    def put_back(self, asked: Iterable[Asked]) -> None:
+        """Points that were dropped are wanted after all: they wait before all others."""
+        self._waiting.extendleft(reversed(list(asked)))
+
+    def limit(self, budget: int | None) -> None:
+        """Another budget holds from now on."""
+        self._budget = budget
+
     def refill(self, evaluations: int, is_wanted: Callable[[int], bool]) -> Iterator[Asked]:
         """Those that may go out now, of the optimizers that still want theirs."""
         while self._waiting and self.is_free(evaluations):
@@ -81,5 +89,5 @@ class Places:
                 yield asked
 
     def out(self, optimizer: int | None = None) -> list[tuple[int, int]]:
-        """Optimizer and call of every point that is out, in order; of one optimizer, if named."""
-        return sorted(key for key in self._outstanding if optimizer in (None, key[0]))
+        """Optimizer and call of every point that is out, in the order sent; of one optimizer, if named."""
+        return [key for key in self._outstanding if optimizer in (None, key[0])]

@@ -29,6 +29,7 @@ from optim.messages import (
     Validated,
 )
 from optim.outcome import Outcome
+from optim.replay import Replayed, announced
 
 Listener = Callable[[Announce], None]
 """Told of every decision of the manager, as it happens."""
@@ -56,7 +57,6 @@ class Session:
         journal: Where everything is written, in order.
         clock: Seconds since the run began.
         listener: Told of every decision.
-        spent_s: How long earlier sessions worked on the run.
     """
 
     def __init__(
@@ -65,7 +65,6 @@ class Session:
         journal: Journal,
         clock: Callable[[], float],
         listener: Listener = lambda announce: None,
-        spent_s: float = 0.0,
     ) -> None:
         self.manager = manager
         self.clock = clock
@@ -75,9 +74,10 @@ class Session:
         self._queue: OrderedDict[_Key, Submit] = OrderedDict()
         self._sent: dict[_Key, _Sent] = {}
         self._sequence = 0
-        self._spent_s = spent_s
+        self._spent_s = 0.0
         self._deadlines: list[_Deadline] = []
         self._is_halted = False
+        self._to_drop: list[Dropped] = []
 
     @property
     def finish(self) -> Finish | None:
@@ -99,6 +99,20 @@ class Session:
         """When `tick` should be called at the latest, by the session's clock; inf: never."""
         return self._deadlines[0].at_s if self._deadlines else math.inf
 
+    def take_over(self, replayed: Replayed) -> None:
+        """Go on where a replay of the journal has brought the manager; before `begin`."""
+        self._sequence = replayed.inputs
+        self._spent_s = replayed.spent_s
+        self.failures = replayed.failures
+        for row in replayed.unwritten:
+            self._journal.add_event(row)
+        for submit in replayed.outstanding:
+            key = (submit.optimizer, submit.call, submit.validates > 0)
+            if key in replayed.cancelled:
+                self._to_drop.append(Dropped(submit.optimizer, submit.call))
+            else:
+                self._queue[key] = submit
+
     def begin(self, text: str) -> None:
         """Start working; `text` says who does."""
         began_s = self.clock()
@@ -110,6 +124,8 @@ class Session:
             _Deadline(began_s + seconds, place) for seconds, place in allowances if seconds is not None
         )
         self._feed(SessionStart(), text)
+        while self._to_drop:
+            self._feed(self._to_drop.pop(0))
         self.tick()
 
     def tick(self) -> None:
@@ -245,16 +261,5 @@ class Session:
         )
 
     def _announce(self, announce: Announce) -> None:
-        data = json.dumps(dict(announce.data)) if announce.data else ""
-        self._journal.add_event(
-            EventRow(
-                self._sequence,
-                self.manager.run.evaluations,
-                announce.kind,
-                announce.optimizer,
-                -1,
-                announce.text,
-                data,
-            )
-        )
+        self._journal.add_event(announced(self._sequence, self.manager.run.evaluations, announce))
         self._listener(announce)

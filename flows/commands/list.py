@@ -12,9 +12,9 @@ def command(location: str | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from flows.location import runs_location
     from flows.reports.report import wide_console
     from flows.reports.summary import summarize
-    from flows.run import runs_location
     from optim.errors import ShoalError
     from optim.store import list_runs, open_run
 

@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from flows.run import RunResult
-
-INTERRUPTED = 130
-CODES = {"finished": 0, "failed": 1, "paused": 75}
 
 
 @click.command("run")
@@ -42,6 +35,7 @@ def command(
     """Run the run file FILE (TOML, YAML or ParAMS blocks), as a Prefect flow on Dask unless --local is given."""
     from rich.console import Console
 
+    from flows.commands.ending import end
     from flows.reports.outlook import Outlook
     from flows.request import request_of
 
@@ -63,17 +57,8 @@ def command(
 
         set_prefect_defaults()
         from flows.launch import run_as_flow
+        from flows.optimize import optimize
 
-        result = run_as_flow(console, outlook, run_file=str(file.resolve()), name=name, overrides=chosen)
-    if not quiet:
-        _print_report(result)
-    return INTERRUPTED if result.is_interrupted else CODES[result.status]
-
-
-def _print_report(result: RunResult) -> None:
-    from flows.reports.report import report, wide_console
-    from flows.reports.summary import summarize
-    from optim.store import RunFolder, open_run
-
-    summary = summarize(result.name, open_run(RunFolder(result.path).store))
-    wide_console().print(report(summary))
+        parameters = {"run_file": str(file.resolve()), "name": name, "overrides": chosen}
+        result = run_as_flow(optimize, console, outlook, **parameters)
+    return end(result, quiet)

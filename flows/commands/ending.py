@@ -1,0 +1,19 @@
+"""How a command ends that worked on a run: with a report, and an exit code."""
+
+from __future__ import annotations
+
+from flows.reports.report import report, wide_console
+from flows.reports.summary import summarize
+from flows.run import RunResult
+from optim.store import RunFolder, open_run
+
+INTERRUPTED = 130
+CODES = {"finished": 0, "failed": 1, "paused": 75}
+
+
+def end(result: RunResult, quiet: bool) -> int:
+    """Print what the run has come to, unless quiet; the exit code."""
+    if not quiet:
+        summary = summarize(result.name, open_run(RunFolder(result.path).store))
+        wide_console().print(report(summary))
+    return INTERRUPTED if result.is_interrupted else CODES[result.status]

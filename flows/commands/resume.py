@@ -1,0 +1,56 @@
+"""`shoal resume NAME`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("resume")
+@click.argument("name")
+@click.option("--location", help="Folder of all runs.  [default: SHOAL_LOCATION or ./runs]")
+@click.option("-v", "--verbose", is_flag=True, envvar="SHOAL_VERBOSE", help="Log every start and end.")
+@click.option("-q", "--quiet", is_flag=True, envvar="SHOAL_QUIET", help="Only warnings, and no report.")
+def command(name: str, location: str | None, verbose: bool, quiet: bool) -> int:
+    """Go on with the run NAME, however it was interrupted, in the lane in which it began.
+
+    What counts is its store, not its run file; its problem is imported again. Nothing is evaluated twice but what was
+    under way. A run that has finished is left as it is; `shoal extend` gives it more to do.
+    """
+    from flows.kernel import ask_for_kernel
+    from flows.location import runs_location
+
+    place = runs_location(location)
+    ask_for_kernel(place / name / "run.zarr")  # before anything imports numpy
+
+    from rich.console import Console
+
+    from flows.commands.ending import end
+    from flows.reports.outlook import Outlook
+    from flows.request import request_to_resume
+    from optim.errors import RunLockedError
+    from optim.store import RunFolder, read_attributes
+
+    folder = RunFolder.find(place, name)
+    attributes = read_attributes(folder.store)
+    if attributes["status"] == "finished":
+        click.echo(f"{name} has finished: {attributes['reason']}. Nothing was changed.")
+        return 0
+    if holder := folder.holder():
+        raise RunLockedError(f"{folder.path} is being worked on by {holder}")
+    console = Console(stderr=True, quiet=quiet)
+    outlook = Outlook(console, verbose - quiet)
+    if attributes["lane"] == "in-process":
+        from flows.local import run_in_process
+        from tasks.loss import load_loss
+
+        request = request_to_resume(folder)
+        result = run_in_process(request, load_loss(request.settings.problem, request.code_folder), outlook)
+    else:
+        from flows.environment import set_prefect_defaults
+
+        set_prefect_defaults()
+        from flows.launch import run_as_flow
+        from flows.optimize import resume
+
+        result = run_as_flow(resume, console, outlook, name=name, location=str(place.resolve()))
+    return end(result, quiet)
