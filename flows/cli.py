@@ -21,6 +21,7 @@ from optim.errors import (
 COMMANDS = {
     "run": "Run a run file.",
     "resume": "Go on with a run that was interrupted.",
+    "extend": "Change the rules of a run, so that it can go on.",
     "list": "List all runs.",
     "show": "Show what a run has come to.",
     "check": "Check a run file, and start nothing.",

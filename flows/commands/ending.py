@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import click
+
 from flows.reports.report import report, wide_console
 from flows.reports.summary import summarize
 from flows.run import RunResult
@@ -16,4 +18,6 @@ def end(result: RunResult, quiet: bool) -> int:
     if not quiet:
         summary = summarize(result.name, open_run(RunFolder(result.path).store))
         wide_console().print(report(summary))
+        if result.status == "paused":
+            click.echo(f"To go on: shoal resume {result.name}")
     return INTERRUPTED if result.is_interrupted else CODES[result.status]

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from flows.run_files.block_lines import BlockSyntaxError
 from flows.run_files.block_syntax import read_blocks
-from flows.run_files.block_values import toml_value
 from flows.run_files.faults import Fault, InvalidSettingsError, Path, Places, contradictions_beside, faults_of
+from flows.run_files.overrides import override
 from flows.settings import RunSettings
 
 _ARRAY_HEADER = re.compile(r"\s*\[\[([^\[\]]+)\]\]")
@@ -62,7 +62,7 @@ def read_settings(path: FilePath, overrides: Sequence[str] = ()) -> tuple[RunFil
         InvalidSettingsError: With every fault.
     """
     file = parse(path)
-    faults = [*file.faults, *(fault for text in overrides if (fault := _override(file, text)))]
+    faults = [*file.faults, *override(file.given, file.places, overrides)]
     try:
         settings = RunSettings.model_validate(file.given)
     except ValidationError as error:
@@ -161,34 +161,3 @@ def _from_yaml(text: str) -> tuple[Any, Places]:
 
     visit(yaml.compose(text, Loader=yaml.SafeLoader), ())
     return yaml.safe_load(text), places
-
-
-def _override(file: RunFile, text: str) -> Fault | None:
-    """Put one `key=value` into the settings; what is wrong with it, if anything."""
-    place = f"--set {text}"
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        return Fault(place, "", "must be key=value, as in parallel_optimizers=4")
-    path: Path = tuple(int(part) - 1 if _NUMBER.fullmatch(part) else part for part in key.strip().split("."))
-    try:
-        _put(file.given, path, toml_value(value.strip()))
-    except LookupError as error:
-        return Fault(place, "", str(error.args[0]))
-    file.places[path] = place
-    return None
-
-
-def _put(holder: Any, path: Path, value: Any) -> None:
-    """Set a value deep inside settings, making tables that are not there."""
-    part, *rest = path
-    if isinstance(holder, list):
-        if not (isinstance(part, int) and 0 <= part < len(holder)):
-            raise LookupError(f"there are {len(holder)} such blocks, numbered from 1")
-    elif not (isinstance(holder, dict) and isinstance(part, str)):
-        raise LookupError("is not a setting; name one by its keys, as in exit_condition.1.max=500")
-    elif rest:
-        holder.setdefault(part, {})
-    if rest:
-        _put(holder[part], tuple(rest), value)
-    else:
-        holder[part] = value
