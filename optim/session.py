@@ -12,6 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from optim.errors import UnknownCallError
 from optim.journal import EvaluationRow, EventKind, EventRow, Journal, ValidationRow
 from optim.manager import Manager
 from optim.messages import (
@@ -149,8 +150,16 @@ class Session:
             if not violation:
                 return submit
             self.hand_back(
-                Evaluated(submit.optimizer, submit.call, Outcome.CONSTRAINT, math.nan, text=violation)
+                Evaluated(
+                    submit.optimizer,
+                    submit.call,
+                    Outcome.CONSTRAINT,
+                    math.nan,
+                    attempts=0,
+                    text=violation,
+                )
             )
+            self.tick()
         return None
 
     def hand_back(self, result: Evaluated | Validated) -> None:
@@ -159,6 +168,10 @@ class Session:
         Raises:
             UnknownCallError: It was never taken, or was handed back before.
         """
+        if (result.optimizer, result.call, isinstance(result, Validated)) not in self._sent:
+            raise UnknownCallError(
+                f"call {result.call} of optimizer {result.optimizer} was not given out, or was handed back before"
+            )
         self._feed(result)
 
     def _feed(self, event: Event, text: str = "") -> None:

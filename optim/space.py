@@ -94,6 +94,8 @@ class Parameter(Options):
             SpaceError: What results is contradictory.
         """
         changed = {**self.model_dump(), **other.model_dump()}
+        if other.tie and "active" not in other.model_fields_set:
+            changed.pop("active", None)
         if "tie" not in other.model_fields_set and other.model_fields_set & {"active", "initial"}:
             changed.pop("tie", None)
         try:

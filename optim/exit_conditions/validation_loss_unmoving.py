@@ -14,7 +14,7 @@ from optim.views import RunView
 class ValidationLossUnmoving(ExitCondition):
     """The last validations of the run brought no improvement worth the name: what is learned does not carry over.
 
-    The rule of `BestFunctionValueUnmoving`, on the validation losses of all optimizers' bests in order of arrival.
+    The rule of `BestFunctionValueUnmoving`, on all validation losses in order of arrival.
     """
 
     number_of_validations: PositiveInt

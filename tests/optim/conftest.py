@@ -7,6 +7,7 @@ import pytest
 from optim.journal import INPUT_KINDS, EvaluationRow, EventKind, ValidationRow
 from optim.manager import Manager
 from optim.messages import Dropped, Evaluated, SessionStart, Submit, TimeUp, Validated
+from optim.replay import Replayed
 from optim.session import Session
 
 
@@ -91,7 +92,8 @@ def begun(clock):
 
     def begin(strategy, space, seed=4, spent_s=0.0):
         rows = Rows()
-        session = Session(Manager(strategy, space, seed), rows, clock, spent_s=spent_s)
+        session = Session(Manager(strategy, space, seed), rows, clock)
+        session.take_over(Replayed((), frozenset(), 0, (), 0, 0.0, spent_s))
         session.begin("the tests")
         return session, rows
 

@@ -2,8 +2,8 @@
 
 Invariants, whatever order results come in: never more alive than allowed; evaluations and what is
 outstanding never exceed the budget; each call is submitted once, numbered from 1 without a gap; a
-cancelled point was outstanding; nothing is submitted once the run has ended; the same events give the
-same commands; the run ends.
+cancelled point was outstanding; nothing is started in a pause, and nothing is submitted once the run has
+ended; each validation is of an evaluated point; the same events give the same commands; the run ends.
 """
 
 import math
@@ -17,16 +17,29 @@ from optim.ask_tell import Batch, End, EndKind
 from optim.errors import UnknownCallError
 from optim.exit_conditions.max_optimizers_converged import MaxOptimizersConverged
 from optim.exit_conditions.max_total_function_calls import MaxTotalFunctionCalls
+from optim.exit_conditions.time_limit import TimeLimit
 from optim.generators.random import Random
 from optim.journal import EventKind
 from optim.manager import MAX_ENDS_WITHOUT_LOSS, Manager
-from optim.messages import Announce, Cancel, Dropped, Evaluated, Finish, SessionStart, Submit
+from optim.messages import (
+    Announce,
+    Cancel,
+    Dropped,
+    Evaluated,
+    Finish,
+    SessionStart,
+    Submit,
+    TimeUp,
+    Validated,
+)
 from optim.optimizers.base import Optimizer
 from optim.outcome import Outcome
 from optim.selectors.chain import Chain
 from optim.space import Parameter, Space
 from optim.stoppers.base import Stopper
 from optim.stoppers.current_function_value_unmoving import CurrentFunctionValueUnmoving
+from optim.stoppers.max_function_calls import MaxFunctionCalls
+from optim.stoppers.validation_loss_unmoving import ValidationLossUnmoving
 from optim.strategy import Strategy
 from optim.verdict import Verdict
 
@@ -64,6 +77,9 @@ class AtCall(Stopper):
         return Verdict(optimizer.calls >= self.call, "call {}", (optimizer.calls,))
 
 
+LATE = "AtCall(call=9) = "
+
+
 class ByHand:
     """A driver that keeps what is outstanding, for tests to answer as they like."""
 
@@ -75,6 +91,7 @@ class ByHand:
         self.strategy = Strategy(**strategy)
         self.manager = Manager(self.strategy, SPACE, seed)
         self.outstanding = {}
+        self.validating = {}
         self.cancelled = []
         self.announced = []
         self.log = []
@@ -90,9 +107,10 @@ class ByHand:
         self.log.append((event, commands))
         for command in commands:
             if isinstance(command, Submit):
+                waiting = self.validating if command.validates else self.outstanding
                 key = (command.optimizer, command.call)
-                assert key not in self.outstanding
-                self.outstanding[key] = command
+                assert key not in waiting
+                waiting[key] = command
             elif isinstance(command, Cancel):
                 assert tuple(command) in self.outstanding
                 self.cancelled.append(tuple(command))
@@ -108,6 +126,10 @@ class ByHand:
 
     def answer_first(self, loss=1.0, **how):
         return self.answer(*next(iter(self.outstanding)), loss=loss, **how)
+
+    def validate(self, optimizer, call, loss=1.0, outcome=Outcome.OK):
+        del self.validating[optimizer, call]
+        return self.feed(Validated(optimizer, call, outcome, loss))
 
     def drop(self, optimizer, call):
         del self.outstanding[optimizer, call]
@@ -133,41 +155,56 @@ BLOCKS = st.builds(
 LIMITS = st.none() | st.integers(1, 12)
 
 
-@settings(max_examples=200, deadline=None)
+OUTCOMES = st.sampled_from([*[Outcome.OK] * 3, Outcome.NONFINITE, Outcome.EXCEPTION, Outcome.CONSTRAINT])
+LOSSES = st.floats(-10, 10)
+
+
+def any_event(hand, data):
+    """Feed something that may happen next, and give the commands that follow."""
+    waiting = [*sorted(hand.outstanding), *((*key, "validation") for key in sorted(hand.validating))]
+    happens = data.draw(st.sampled_from([*waiting, "time up", "session start"]))
+    if happens == "time up":
+        return hand.feed(TimeUp(2))
+    if happens == "session start":
+        return hand.feed(SessionStart())
+    if len(happens) == 3:
+        return hand.validate(*happens[:2], loss=data.draw(LOSSES), outcome=data.draw(OUTCOMES))
+    if happens in hand.cancelled and data.draw(st.booleans()):
+        return hand.drop(*happens)
+    return hand.answer(*happens, loss=data.draw(LOSSES), outcome=data.draw(OUTCOMES))
+
+
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_any_order_of_events_keeps_the_books(data):
     budget, parallel = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 4))
     hand = ByHand(
         parallel_optimizers=parallel,
         optimizers=data.draw(st.lists(BLOCKS, min_size=1, max_size=3)),
-        stoppers=[AtCall(call=5)],
+        stoppers=[AtCall(call=5), ValidationLossUnmoving(number_of_validations=2)],
         control_optimizer_spawning={
             "max_evaluations": data.draw(LIMITS),
             "max_optimizers": data.draw(LIMITS),
         },
-        exit_conditions=[MaxTotalFunctionCalls(max=budget), MaxOptimizersConverged(max=4)],
+        exit_conditions=[
+            MaxTotalFunctionCalls(max=budget),
+            MaxOptimizersConverged(max=4),
+            TimeLimit(seconds=60),
+        ],
+        validation={"problem": "elsewhere:loss", "every": data.draw(st.integers(1, 3))},
         baseline=data.draw(st.sampled_from([False, "tolerate"])),
     )
-    asked = {}
-    while hand.outstanding:
+    while hand.outstanding or hand.validating or not hand.finish:
+        assert hand.outstanding or hand.finish or hand.manager.pause
         assert hand.manager.alive <= parallel
         assert hand.run.evaluations + len(hand.outstanding) <= budget
-        key = data.draw(st.sampled_from(sorted(hand.outstanding)))
-        if key in hand.cancelled and data.draw(st.booleans()):
-            commands = hand.drop(*key)
-        else:
-            outcome = data.draw(
-                st.sampled_from([Outcome.OK, Outcome.OK, Outcome.NONFINITE, Outcome.EXCEPTION])
-            )
-            commands = hand.answer(*key, loss=data.draw(st.floats(-10, 10)), outcome=outcome)
-        if hand.finish and not any(isinstance(command, Finish) for command in commands):
-            assert commands == []
+        had_ended, was_paused = hand.finish, hand.manager.pause
+        commands = any_event(hand, data)
+        assert not (had_ended and commands)
+        if was_paused and hand.manager.pause:
+            assert not any(is_start(command) for command in commands)
     assert hand.finish
-    for _, commands in hand.log:
-        for command in commands:
-            if isinstance(command, Submit):
-                assert command.call == asked.get(command.optimizer, 0) + 1
-                asked[command.optimizer] = command.call
+    check_submissions(hand)
     starts = [announce.optimizer for announce in hand.announced if announce.kind is EventKind.SPAWN]
     assert starts == list(range(1, len(starts) + 1))
     for number in starts:
@@ -176,6 +213,27 @@ def test_any_order_of_events_keeps_the_books(data):
     assert [repr(again.handle(event)) for event, _ in hand.log] == [
         repr(commands) for _, commands in hand.log
     ]
+
+
+def check_submissions(hand):
+    """Calls are numbered without a gap; a validation is of a point that was evaluated, at most once."""
+    asked, evaluated, validated = {}, [], []
+    for event, commands in hand.log:
+        if isinstance(event, Evaluated):
+            evaluated.append((event.optimizer, event.call))
+        for command in commands:
+            if isinstance(command, Submit) and command.validates:
+                assert evaluated[command.validates - 1] == (command.optimizer, command.call)
+                validated.append(command.validates)
+            elif isinstance(command, Submit):
+                assert command.call == asked.get(command.optimizer, 0) + 1
+                asked[command.optimizer] = command.call
+    assert len(set(validated)) == len(validated)
+    assert len(hand.run.validations) <= len(validated)
+
+
+def is_start(command):
+    return isinstance(command, Announce) and command.kind is EventKind.SPAWN
 
 
 @settings(max_examples=50, deadline=None)
@@ -239,6 +297,54 @@ def test_a_stopped_one_is_closed_its_points_cancelled_and_late_results_not_told(
     assert hand.run.evaluations == 3
     assert hand.run.optimizers[0].calls == 2
     assert hand.run.best.loss == 0.5
+
+
+@pytest.mark.parametrize(
+    ("combination", "reason", "lines"),
+    [
+        (
+            None,
+            "AtCall: call 2",
+            ["AtCall(call=2) = True |", "MaxFunctionCalls(max=2) = None |", LATE + "None"],
+        ),
+        (
+            "1 & 2",
+            "AtCall: call 2; MaxFunctionCalls: 2 calls of 2",
+            ["AtCall(call=2) = True &", "MaxFunctionCalls(max=2) = True"],
+        ),
+        (
+            "3 & 1 | 2",
+            "MaxFunctionCalls: 2 calls of 2",
+            [LATE + "False &", "AtCall(call=2) = None |", "MaxFunctionCalls(max=2) = True"],
+        ),
+        (
+            "(3 | 2) & 1",
+            "AtCall: call 2; MaxFunctionCalls: 2 calls of 2",
+            [f"({LATE}False |", "MaxFunctionCalls(max=2) = True) &", "AtCall(call=2) = True"],
+        ),
+    ],
+)
+def test_a_stop_says_which_rules_were_met_and_how_all_stood(combination, reason, lines):
+    hand = ByHand(
+        stoppers=[AtCall(call=2), MaxFunctionCalls(max=2), AtCall(call=9)],
+        stopper_boolean_combination=combination,
+        apply_stoppers_to_best_optimizer=True,
+    )
+    hand.answer(1, 1)
+    hand.answer(1, 2)
+    (stop,) = (announce for announce in hand.announced if announce.kind is EventKind.STOPPED)
+    assert stop.text == reason
+    assert stop.data == {"verdicts": "\n".join(lines)}
+
+
+def test_a_rule_that_waits_for_the_first_look_round_stands_at_no():
+    hand = ByHand(
+        optimizers=[Wanderer(first_look=3)],
+        stoppers=[AtCall(call=1), MaxFunctionCalls(max=1)],
+        apply_stoppers_to_best_optimizer=True,
+    )
+    hand.answer(1, 1)
+    assert hand.announced[1].data["verdicts"] == "AtCall(call=1) = False |\nMaxFunctionCalls(max=1) = True"
 
 
 def test_the_owner_of_the_best_is_exempt_unless_told_otherwise():

@@ -1,0 +1,1 @@
+"""One policy of each kind for shoal, by somebody else."""
