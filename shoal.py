@@ -24,8 +24,8 @@ from optim.problem import Problem
 from optim.space import Parameter, Space
 
 if TYPE_CHECKING:
-    from flows.settings import RunSettings as RunSettings
     from flows.reports.summary import RunSummary as RunSummary
+    from flows.settings import RunSettings as RunSettings
 
 __all__ = ["Parameter", "Problem", "ShoalError", "Space", "open_run", "run"]
 
