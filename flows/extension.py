@@ -63,9 +63,7 @@ def _changed(before: RunSettings, overrides: Sequence[str], source: str, reader:
     fixed = [name for name in FIXED if getattr(after, name) != getattr(before, name)]
     if after.store.location != before.store.location:
         fixed.append("store.location")
-    faults += [
-        Fault(places.nearest((name,)), name, "cannot be changed; start another run") for name in fixed
-    ]
+    faults += [Fault(places.nearest((name,)), name, "cannot be changed; start another run") for name in fixed]
     if faults:
         raise InvalidSettingsError(source, faults)
     with located(source, places):

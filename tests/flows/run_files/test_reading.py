@@ -221,7 +221,9 @@ def test_no_input_gives_a_traceback(tmp_path_factory, edits, overrides):
 
 def test_contradictions_are_found_beside_other_faults(write):
     text = GOOD.replace("seed = 3", 'sede = 3\nstopper_boolean_combination = "1 | 2"')
-    text = text.replace("thresholds = [500]", "thresholds = [500, 600]").replace('"Random"', '"ExploreExploit"')
+    text = text.replace("thresholds = [500]", "thresholds = [500, 600]").replace(
+        '"Random"', '"ExploreExploit"'
+    )
     faults = faults_in(write(text))
     assert len(faults) == 4
     assert faults[0].startswith("line 2, sede: unknown key")
