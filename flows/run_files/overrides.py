@@ -19,7 +19,7 @@ def override(given: dict[str, Any], places: Places, texts: Sequence[str]) -> lis
         given: Of the run file; changed.
         places: Of each; added to.
         texts: Each a `key=value`; keys go deeper by dots, and repeated blocks are counted from 1. The number after
-            the last one adds a block.
+            the last one adds a whole block, as in `stopper.2={type='MaxFunctionCalls', max=200}`.
 
     Returns:
         What is wrong with them.
@@ -46,10 +46,10 @@ def _put(holder: Any, path: Path, value: Any) -> None:
     """Set a value deep inside settings, making tables and lists that are not there."""
     part, *rest = path
     if isinstance(holder, list):
-        if not (isinstance(part, int) and 0 <= part <= len(holder)):
+        if part == len(holder) and not rest:
+            holder.append(value)
+        if not (isinstance(part, int) and 0 <= part < len(holder)):
             raise LookupError(f"there are {len(holder)} such blocks, numbered from 1")
-        if part == len(holder):
-            holder.append({})
     elif not (isinstance(holder, dict) and isinstance(part, str)):
         raise LookupError("is not a setting; name one by its keys, as in exit_condition.1.max=500")
     elif rest:
