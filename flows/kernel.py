@@ -1,28 +1,36 @@
-"""The linear-algebra kernel of a run that is resumed, asked for before numpy is imported.
+"""The linear algebra of a run: the kernel that it began with, and one thread.
 
 OpenBLAS chooses a kernel by the processor, and each rounds in its own way. A run that goes on elsewhere asks for the
-one that it began with, if this processor has what that needs.
+one that it began with, if this processor has what that needs; it has to do so before numpy is imported.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 VARIABLE = "OPENBLAS_CORETYPE"
 
 _NEEDS = {
+    "Prescott": "pni",
+    "Core2": "ssse3",
+    "Penryn": "sse4_1",
+    "Nehalem": "sse4_2",
+    "Barcelona": "sse4a",
+    "Sandybridge": "avx",
+    "Bulldozer": "fma4",
+    "Haswell": "avx2",
+    "Zen": "avx2",
     "SkylakeX": "avx512f",
     "Cooperlake": "avx512_bf16",
     "SapphireRapids": "amx_bf16",
-    "Haswell": "avx2",
-    "Zen": "avx2",
-    "Sandybridge": "avx",
-    "Bulldozer": "avx",
 }
-"""What the processor must be able to do, for each kernel that not every x86-64 has."""
+"""What an x86-64 processor must be able to do for a kernel, as Linux calls it: with another, OpenBLAS would crash."""
 
 
 def ask_for_kernel(store: Path) -> None:
@@ -42,9 +50,22 @@ def ask_for_kernel(store: Path) -> None:
         os.environ[VARIABLE] = kernel
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Linear algebra in one thread, as several add up in another order.
+
+    SciPy brings a library of its own besides numpy's. It is loaded first, as what loads later has all threads again.
+    """
+    from threadpoolctl import threadpool_limits
+
+    importlib.import_module("scipy.linalg")
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
 def _is_possible(kernel: str) -> bool:
     try:
-        processor = Path("/proc/cpuinfo").read_text()
+        words = Path("/proc/cpuinfo").read_text().split()
     except OSError:
         return False
-    return kernel not in _NEEDS or f" {_NEEDS[kernel]}" in processor
+    return kernel in _NEEDS and _NEEDS[kernel] in words

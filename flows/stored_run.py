@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flows.provenance import provenance
@@ -11,6 +12,7 @@ from flows.settings import RunSettings
 from optim.errors import DivergenceError
 from optim.journal import INPUT_KINDS, EventKind
 from optim.manager import Manager
+from optim.past import Past, accepted_pasts, read_pasts
 from optim.replay import Replayed, replay
 from optim.store import RunReader
 
@@ -26,19 +28,50 @@ def present_settings(reader: RunReader) -> RunSettings:
     return _settings(json.loads(changes[-1].data)["settings"]) if changes else first_settings(reader)
 
 
-def replayed_run(reader: RunReader) -> tuple[Manager, Replayed]:
+def replayed_run(reader: RunReader, accept_divergence: bool = False) -> tuple[Manager, Replayed]:
     """A run's manager, brought to where its journal ends.
+
+    Args:
+        reader: Of its store.
+        accept_divergence: Let an optimizer that does something else than before go on from its best.
 
     Raises:
         DivergenceError: What computes here does something else; the message has the versions that differ.
         DamagedStoreError: A chunk is missing or damaged.
     """
-    manager = Manager(first_settings(reader), reader.space(), reader.attributes["seed"])
-    notes = (row for row in reader.event_rows() if row.kind not in INPUT_KINDS)
-    try:
-        return manager, replay(manager, reader.journal(), notes, _settings)
-    except DivergenceError as error:
-        raise DivergenceError(f"{error}; {_what_differs(reader.attributes)}") from None
+    accepted: list[int] = []
+    while True:
+        manager = Manager(
+            first_settings(reader), reader.space(), reader.attributes["seed"], _pasts(reader, accepted)
+        )
+        notes = (row for row in reader.event_rows() if row.kind not in INPUT_KINDS)
+        try:
+            replayed = replay(manager, reader.journal(), notes, _settings)
+        except DivergenceError as error:
+            if not accept_divergence or error.optimizer in (0, *accepted):
+                raise _explained(error, reader.attributes, accepted) from None
+            accepted.append(error.optimizer)
+        else:
+            return manager, replayed._replace(accepted=tuple(accepted))
+
+
+def _pasts(reader: RunReader, accepted: Iterable[int]) -> dict[int, Past]:
+    until = accepted_pasts(reader.event_rows()) | dict.fromkeys(accepted, math.inf)
+    if not until:
+        return {}
+    return read_pasts(until, reader.evaluation_rows(), reader.event_rows(), reader.space())
+
+
+def _explained(
+    error: DivergenceError, attributes: Mapping[str, Any], accepted: Sequence[int]
+) -> DivergenceError:
+    advice = ""
+    if accepted:
+        numbers = ", ".join(map(str, accepted))
+        advice = f"; accepting what optimizer {numbers} does instead is not enough, as where a budget is nearly used up"
+    elif error.optimizer:
+        advice = f"; with --accept-divergence, optimizer {error.optimizer} goes on from its best"
+    return DivergenceError(f"{error}; {_what_differs(attributes)}{advice}", error.optimizer)
 
 
 def _settings(data: Mapping[str, Any]) -> RunSettings:

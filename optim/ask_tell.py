@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import traceback
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +50,20 @@ class End(NamedTuple):
     reason: str
 
 
-Steps = Generator[Batch, Sequence[float], End]
+class Answers(list[float]):
+    """The losses of a batch, in the order of its points; dimensionless, inf for every outcome but `ok`.
+
+    Attributes:
+        points: Where they were evaluated. A replay may find that points were recorded which differ from those asked
+            by a rounding; an algorithm that learns from points learns from these.
+    """
+
+    def __init__(self, losses: Iterable[float], points: Sequence[Point]) -> None:
+        super().__init__(losses)
+        self.points = points
+
+
+Steps = Generator[Batch, Answers, End]
 """An algorithm: yields batches, is sent their losses in the order of the points, returns its `End`."""
 
 
@@ -92,11 +105,12 @@ class AskTell:
         self._awaits_tell = True
         return self._batch
 
-    def tell(self, losses: Sequence[float]) -> None:
+    def tell(self, losses: Sequence[float], points: Sequence[Point] | None = None) -> None:
         """Hand back the losses of the whole batch of the last `ask`.
 
         Args:
             losses: One for each point, in the order asked; dimensionless; inf for every outcome but `ok`.
+            points: Where they were evaluated; None: where it was asked.
 
         Raises:
             OutOfOrderError: No `ask` came before.
@@ -107,7 +121,7 @@ class AskTell:
         if len(losses) != len(self._batch.points):
             raise ValueError(f"tell() expected {len(self._batch.points)} losses, got {len(losses)}")
         self._awaits_tell = False
-        self._advance(losses)
+        self._advance(Answers(losses, self._batch.points if points is None else points))
 
     def close(self) -> None:
         """Stop at once, wherever the algorithm stands. Idempotent."""
@@ -115,9 +129,9 @@ class AskTell:
         self._awaits_tell = False
         self._steps.close()
 
-    def _advance(self, losses: Sequence[float] | None) -> None:
+    def _advance(self, answers: Answers | None) -> None:
         try:
-            self._batch = next(self._steps) if losses is None else self._steps.send(losses)
+            self._batch = next(self._steps) if answers is None else self._steps.send(answers)
         except StopIteration as stop:
             self._batch = None
             self.end = stop.value

@@ -34,7 +34,15 @@ class ProblemError(ShoalError):
 
 
 class DivergenceError(ShoalError):
-    """A replay does not do what the journal says; the message names the evaluation and the points."""
+    """A replay does not do what the journal says; the message names the evaluation and the points.
+
+    Attributes:
+        optimizer: Which one does something else; 0: it is none in particular.
+    """
+
+    def __init__(self, message: str, optimizer: int = 0) -> None:
+        super().__init__(message)
+        self.optimizer = optimizer
 
 
 class StoreError(ShoalError):
@@ -63,6 +71,14 @@ class RunLockedError(StoreError):
 
 class ServerError(ShoalError):
     """The Prefect server does not answer, or a local one does not come up."""
+
+
+class ClusterError(ShoalError):
+    """The Dask cluster cannot be reached."""
+
+
+class ClusterLostError(ClusterError):
+    """The Dask cluster went away in the middle of a run, which can go on later."""
 
 
 class DimensionError(ShoalError, ValueError):

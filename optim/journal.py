@@ -136,7 +136,7 @@ class EventRow(NamedTuple):
         data: Machine-readable detail, as a JSON object; empty: none. A spawn holds `type`, `label`, `settings`
             (an object), `generator` and `x0` (physical units); a stopped optimizer may hold `verdicts`: the
             stoppers as they stood, text of several lines; a time that is up `condition`: which exit condition,
-            from 0.
+            from 0; an intervention what was done.
     """
 
     sequence: int

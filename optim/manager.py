@@ -34,6 +34,7 @@ from optim.messages import (
     Validated,
 )
 from optim.outcome import Outcome
+from optim.past import Past
 from optim.places import Asked, Places
 from optim.randomness import Streams
 from optim.run_state import RunState
@@ -57,11 +58,19 @@ class Manager:
         strategy: What to obey.
         space: The parameters.
         seed: Of every random number in the run; not negative.
+        pasts: Of those optimizers, by number, that do not repeat themselves in a replay.
     """
 
-    def __init__(self, strategy: Strategy, space: Space, seed: int) -> None:
+    def __init__(
+        self,
+        strategy: Strategy,
+        space: Space,
+        seed: int,
+        pasts: Mapping[int, Past] = MappingProxyType({}),
+    ) -> None:
         self.space = space
         self.seed = seed
+        self._pasts = pasts
         self._streams = Streams(seed)
         self._state = RunState(space.dimension, self._streams)
         self._places = Places()
@@ -77,7 +86,7 @@ class Manager:
 
     def _obey(self, strategy: Strategy) -> None:
         self.strategy = strategy
-        self._spawner = Spawner(strategy, self.space, self._streams)
+        self._spawner = Spawner(strategy, self.space, self._streams, self._pasts)
         self._stopping = Combination(strategy.stopper_boolean_combination, len(strategy.stoppers))
         self._exiting = Combination(
             strategy.exit_condition_boolean_combination, len(strategy.exit_conditions)
@@ -133,6 +142,8 @@ class Manager:
 
     def _evaluated(self, event: Evaluated) -> None:
         asked = self._places.leave(event.optimizer, event.call)
+        if event.x is not None:
+            asked = asked._replace(point=self.space.to_unit(event.x), x=event.x)
         loss = event.loss if event.outcome is Outcome.OK else np.inf
         if event.outcome is not Outcome.OK:
             self._failure = event.text or event.outcome.label
@@ -144,7 +155,7 @@ class Manager:
         member = self._state.optimizers[event.optimizer - 1]
         if not member.is_alive:
             return
-        member.take(event.call, loss)
+        member.take(event.call, loss, asked.point)
         if self.finish is None:
             self._tell(member)
 
@@ -167,8 +178,15 @@ class Manager:
 
     def _take_dropped(self, event: Dropped) -> None:
         asked = self._places.leave(event.optimizer, event.call)
-        if event.optimizer == BASELINE or self._state.optimizers[event.optimizer - 1].is_alive:
-            self._dropped.append(asked)  # the run has ended, but its owner still waits for it
+        if not self._is_wanted(event.optimizer):
+            return
+        if self.finish is None:  # the run goes on again, and its owner still waits for it
+            self._places.put_back([asked])
+        else:
+            self._dropped.append(asked)
+
+    def _is_wanted(self, optimizer: int) -> bool:
+        return optimizer == BASELINE or self._state.optimizers[optimizer - 1].is_alive
 
     def _change_settings(self, strategy: Strategy) -> None:
         self._obey(strategy)
@@ -310,8 +328,7 @@ class Manager:
             self._submit(asked)
 
     def _send_waiting(self) -> None:
-        optimizers = self._state.optimizers
-        for asked in self._places.refill(self._state.evaluations, lambda of: optimizers[of - 1].is_alive):
+        for asked in self._places.refill(self._state.evaluations, self._is_wanted):
             self._submit(asked)
 
     def _submit(self, asked: Asked) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,7 @@ class Member:
         self._batch = Batch(())
         self._first_call = 1
         self._results: list[float | None] = []
+        self._evaluated: list[Point] = []
         self._told = 0
 
     @property
@@ -84,13 +85,21 @@ class Member:
         self._first_call = self._asked + 1
         self._asked += len(self._batch.points)
         self._results = [None] * len(self._batch.points)
+        self._evaluated = list(self._batch.points)
         self._told = 0
         for offset, point in enumerate(self._batch.points):
             yield self._first_call + offset, point, self._batch.probes
 
-    def take(self, call: int, loss: float) -> None:
-        """Keep the result of a call until those before it are there too."""
+    def take(self, call: int, loss: float, point: Point) -> None:
+        """Keep the result of a call until those before it are there too.
+
+        Args:
+            call: Its number.
+            loss: inf for every outcome but `ok`.
+            point: Where it was evaluated, in the unit cube.
+        """
         self._results[call - self._first_call] = loss
+        self._evaluated[call - self._first_call] = point
 
     def tell_next(self) -> Told | None:
         """Add the next loss to the trajectory, if it is there; hands over the batch with its last one."""
@@ -106,10 +115,11 @@ class Member:
             self.calls += 1
             self.latest_loss = loss
             self.losses.add(loss)
-            self._points.frombytes(self._batch.points[at].tobytes())
+            self._points.frombytes(self._evaluated[at].tobytes())
         is_last = self._told == len(self._results)
         if is_last:
-            self.living.tell(self._results)  # type: ignore[arg-type]  # complete: told in order to the end
+            results = cast(list[float], self._results)  # complete: they are told in order to the end
+            self.living.tell(results, self._evaluated)
         return Told(is_probe, is_last)
 
     def close(self) -> None:

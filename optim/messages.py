@@ -34,6 +34,7 @@ class Evaluated(NamedTuple):
         worker: The process that ran it.
         attempts: How often it was tried.
         text: What a person should know of a failure.
+        x: Where it was evaluated, physical units, shape (size,); None: exactly where the optimizer asks.
     """
 
     optimizer: int
@@ -45,6 +46,7 @@ class Evaluated(NamedTuple):
     worker: str = ""
     attempts: int = 1
     text: str = ""
+    x: NDArray[np.float64] | None = None
 
 
 class Validated(NamedTuple):
@@ -80,7 +82,13 @@ class SettingsChanged(NamedTuple):
     strategy: Strategy
 
 
-Event = SessionStart | Evaluated | Validated | TimeUp | Dropped | SettingsChanged
+class PastAccepted(NamedTuple):
+    """Somebody accepts that an optimizer does not repeat itself: its past is what the journal says (`optim.past`)."""
+
+    optimizer: int
+
+
+Event = SessionStart | Evaluated | Validated | TimeUp | Dropped | SettingsChanged | PastAccepted
 
 
 class Submit(NamedTuple):

@@ -23,6 +23,7 @@ from optim.messages import (
     Evaluated,
     Event,
     Finish,
+    PastAccepted,
     Pause,
     SessionStart,
     Submit,
@@ -30,6 +31,7 @@ from optim.messages import (
     Validated,
 )
 from optim.outcome import Outcome
+from optim.past import ACCEPTED
 from optim.replay import Replayed, announced
 
 Listener = Callable[[Announce], None]
@@ -79,6 +81,7 @@ class Session:
         self._deadlines: list[_Deadline] = []
         self._is_halted = False
         self._to_drop: list[Dropped] = []
+        self._to_accept: list[PastAccepted] = []
 
     @property
     def finish(self) -> Finish | None:
@@ -102,6 +105,7 @@ class Session:
 
     def take_over(self, replayed: Replayed) -> None:
         """Go on where a replay of the journal has brought the manager; before `begin`."""
+        self._to_accept = [PastAccepted(optimizer) for optimizer in replayed.accepted]
         self._sequence = replayed.inputs
         self._spent_s = replayed.spent_s
         self.failures = replayed.failures
@@ -125,6 +129,8 @@ class Session:
             _Deadline(began_s + seconds, place) for seconds, place in allowances if seconds is not None
         )
         self._feed(SessionStart(), text)
+        for past in self._to_accept:
+            self._feed(past, text)
         while self._to_drop:
             self._feed(self._to_drop.pop(0))
         self.tick()
@@ -218,6 +224,12 @@ class Session:
                 data = json.dumps({"condition": condition})
                 row = EventRow(self._sequence, before, EventKind.TIME_UP, text=text, data=data)
                 self._journal.add_event(row)
+            case PastAccepted(optimizer):
+                text = f"its past is taken as recorded, and it goes on from its best; accepted by {text}"
+                data = json.dumps({ACCEPTED: {"at_s": self.clock()}})
+                self._journal.add_event(
+                    EventRow(self._sequence, before, EventKind.INTERVENTION, optimizer, text=text, data=data)
+                )
             case Dropped(optimizer, call):
                 text = "cancelled before it ran"
                 self._journal.add_event(

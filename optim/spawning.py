@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from optim.ask_tell import Start
+from collections.abc import Mapping
+
+from optim.ask_tell import AskTell, Point, Start
 from optim.journal import EventKind
 from optim.member import Member
 from optim.messages import Announce
+from optim.optimizers.base import Optimizer
+from optim.past import Past
 from optim.randomness import Streams
 from optim.space import Space
 from optim.strategy import Strategy
@@ -19,9 +23,11 @@ class Spawner:
         strategy: Blocks, generator, selector and limits.
         space: The parameters.
         streams: Of the run's random numbers; each optimizer gets its own.
+        pasts: Of those optimizers, by number, that do not repeat themselves in a replay.
     """
 
-    def __init__(self, strategy: Strategy, space: Space, streams: Streams) -> None:
+    def __init__(self, strategy: Strategy, space: Space, streams: Streams, pasts: Mapping[int, Past]) -> None:
+        self._pasts = pasts
         self._strategy = strategy
         self._space = space
         self._streams = streams
@@ -42,8 +48,7 @@ class Spawner:
         )
         block = strategy.optimizers[at]
         point = strategy.generator.point(space, run, self._streams.stream("generator", number))
-        start = Start(point, self._streams.stream("optimizer", number))
-        living = block.start(start, space.places(block.parameters))
+        living = self._living(block, number, point)
         member = Member(number, block, living, space.dimension, run.evaluations)
         x = space.to_physical(point)
         generator = strategy.generator.type_name()
@@ -57,3 +62,11 @@ class Spawner:
         }
         text = f"{block.title} starts at {values} ({generator})"
         return member, Announce(EventKind.SPAWN, number, text, data)
+
+    def _living(self, block: Optimizer, number: int, point: Point) -> AskTell:
+        places = self._space.places(block.parameters)
+        past = self._pasts.get(number)
+        if past is None:
+            return block.start(Start(point, self._streams.stream("optimizer", number)), places)
+        rng = self._streams.stream("restart", number, past.calls)
+        return AskTell(past.steps(Start(point, rng), places, lambda start: block.start(start, places)))

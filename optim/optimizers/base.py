@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from optim.ask_tell import AskTell, Batch, Point, Start, Steps
+from optim.ask_tell import Answers, AskTell, Batch, Point, Start, Steps
 from optim.options import Policy
 
 
@@ -65,8 +65,8 @@ class Optimizer(Policy, ABC):
         try:
             batch = next(steps)
             while True:
-                losses = yield Batch([whole(part) for part in batch.points], batch.probes)
-                batch = steps.send(losses)
+                answers = yield Batch([whole(part) for part in batch.points], batch.probes)
+                batch = steps.send(Answers(answers, [point[places] for point in answers.points]))
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         finally:

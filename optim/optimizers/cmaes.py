@@ -8,6 +8,7 @@ import io
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal
 
@@ -123,11 +124,11 @@ class CMAES(Optimizer):
                 generation = strategy.ask()
             if not np.isfinite(generation).all():
                 return End(EndKind.GAVE_UP, "the distribution has degenerated: a sample is not finite")
-            losses = yield Batch([*ahead, *map(_read_only, generation)])
-            losses = list(losses[len(ahead) :])
+            answers = yield Batch([*ahead, *map(_read_only, generation)])
+            losses, points = answers[len(ahead) :], answers.points[len(ahead) :]
             ahead = []
             with np.errstate(all="ignore"):
-                strategy.tell(generation, losses)
+                strategy.tell([*map(partial(_as_evaluated, strategy), generation, points)], losses)
                 stops = dict(strategy.stop())
             if self.min_sigma is not None and strategy.sigma < self.min_sigma:
                 stops["min_sigma"] = self.min_sigma
@@ -160,6 +161,20 @@ class CMAES(Optimizer):
         # A self-test of the step-size rule for d >= 300, which draws from numpy's global stream.
         strategy.adapt_sigma.check_consistency = _no_check
         return strategy
+
+
+def _as_evaluated(strategy: Any, asked: Point, evaluated: Point) -> Point:
+    """The point that pycma has to be told, of one that was asked and perhaps evaluated a rounding away.
+
+    pycma learns from coordinates that know no bounds, which it looks up by the point. Where the bounds have bent them
+    (near a face, and beyond) they stay those that were asked: there, a rounding of the point would be a step of theirs.
+    """
+    if np.array_equal(asked, evaluated):
+        return asked
+    unbounded = strategy.sent_solutions[asked]["geno"]
+    corrected = np.where(unbounded == asked, evaluated, unbounded)
+    strategy.sent_solutions.insert(evaluated, geno=corrected, iteration=strategy.countiter)
+    return evaluated
 
 
 def _no_check(_strategy: Any) -> None:

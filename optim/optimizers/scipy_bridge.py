@@ -136,8 +136,11 @@ class SuspendableCall(Generic[Result]):
 
     def close(self) -> None:
         """End the call at once, wherever it stands. Idempotent."""
-        if not self._greenlet.dead:
-            self._enter(self._greenlet.throw, GreenletExit)
+        if self._greenlet.dead:
+            return
+        if _is_inside.get():  # a garbage collector closes it in the middle of another call, which is to go on
+            self._greenlet.parent = getcurrent()
+        self._enter(self._greenlet.throw, GreenletExit)
 
     def _enter(self, enter: Callable[[Any], Any], argument: object) -> Any:
         # The filters' version is left alone on purpose: raising it would make every once-per-place warning of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +50,7 @@ class RunWriter:
         self._events: list[EventRow] = []
         self._attributes: dict[str, Any] = {}
         self._is_pending = False
+        self._pending_since_s = 0.0
         self._is_closed = False
         self._is_torn = False  # the image took only part of some rows: never commit it
         self._failure: Exception | None = None
@@ -208,16 +210,20 @@ class RunWriter:
         self.close()
 
     def _flush_in_background(self) -> None:
+        took_s = 0.0
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._is_closed or (self._is_pending and not self._failure))
                 self._changed.wait_for(
                     lambda: self._is_closed or len(self._evaluations) >= self._flush_evaluations,
-                    self._flush_s,
+                    max(0.0, self._pending_since_s + self._flush_s - took_s - time.monotonic()),
                 )
                 if self._is_closed:
                     return
+            began_s = time.monotonic()
             self._commit()
+            # what a commit takes is taken off the wait for the next one, so that rows are on the disk in time
+            took_s = min(time.monotonic() - began_s, self._flush_s / 2)
 
     def _commit(self) -> None:
         with self._committing:
@@ -246,6 +252,7 @@ class RunWriter:
     def _note_pending(self) -> None:
         if not self._is_pending:
             self._is_pending = True
+            self._pending_since_s = time.monotonic()
             self._changed.notify_all()
 
     def _check_is_known(self, optimizer: int) -> None:

@@ -68,7 +68,7 @@ def hand_made_run(*tracks: Track, dimension: int = 2) -> RunState:
         for loss in track.losses:
             ((call, point, _),) = member.ask()
             run.record(number, loss, point, point)
-            member.take(call, loss)
+            member.take(call, loss, point)
             member.tell_next()
             run.move(member)
         if not track.is_alive:

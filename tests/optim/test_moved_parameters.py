@@ -118,7 +118,7 @@ def test_its_first_look_round_is_in_its_own_dimensions(names, warm_after):
         assert not member.is_warm
         ((call, point, _),) = member.ask()
         assert point.shape == (3,)
-        member.take(call, bowl(point))
+        member.take(call, bowl(point), point)
         member.tell_next()
     assert member.is_warm
     member.close()

@@ -247,3 +247,19 @@ def test_the_cobyqa_lock_is_held_by_everybody_else_and_by_no_suspended_call():
         call.close()
         assert lock._lock.locked()
     assert not lock._lock.locked()
+
+
+def test_a_call_that_is_closed_inside_another_one_does_not_disturb_it():
+    """As a garbage collector may do it, at any moment."""
+    forgotten, objective = Objective(maps_probes=False), Objective(maps_probes=False)
+    first = SuspendableCall(lambda: forgotten([0.25]))
+    first.resume(None)
+
+    def second():
+        first.close()
+        return objective([0.5])
+
+    call = SuspendableCall(second)
+    assert call.resume(None).points[0].tolist() == [0.5]
+    assert call.resume([3.0]) is None
+    assert call.result == 3.0
