@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench tutorial constraints clean
+.PHONY: help run test check format bench tutorial torture constraints clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -15,7 +15,7 @@ run: $(VENV)/.run  ## Run the main job: the tutorial's second run, as a Prefect 
 	$(BIN)/shoal run deployments/examples/lj_argon_2.toml
 
 test: $(VENV)/.dev  ## Run the tests (ARGS="-k store" chooses)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 check: $(VENV)/.dev  ## Lint, format, types and the direction of imports
 	$(BIN)/ruff check .
@@ -32,6 +32,9 @@ bench: $(VENV)/.dev  ## Measure speed side by side; writes bench.json
 
 tutorial: $(VENV)/.dev  ## Compare runs with and without stoppers at equal evaluations, over 60 seeds
 	$(BIN)/python -m tests.bench.tutorial
+
+torture: $(VENV)/.dev  ## Kill runs with SIGKILL at random moments and resume them (ARGS="--kills 20 --seed 7")
+	$(BIN)/python -m tests.torture $(ARGS)
 
 constraints: $(VENV)/.uv  ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --extra dev \

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from optim.errors import (
+    ClusterLostError,
     ExportExistsError,
     ProblemError,
     RunExistsError,
@@ -22,6 +23,7 @@ COMMANDS = {
     "run": "Run a run file.",
     "resume": "Go on with a run that was interrupted.",
     "extend": "Change the rules of a run, so that it can go on.",
+    "serve": "Start the dashboard, and run what is started there.",
     "list": "List all runs.",
     "show": "Show what a run has come to.",
     "check": "Check a run file, and start nothing.",
@@ -80,6 +82,8 @@ def exit_code(error: ShoalError) -> int:
 
     if isinstance(error, RunLockedError):
         return 3
+    if isinstance(error, ClusterLostError):
+        return 75
     bad_input = (
         ExportExistsError,
         InvalidSettingsError,

@@ -38,6 +38,10 @@ def task_runner(settings: ClusterSettings) -> SharedContextTaskRunner:
     )
 
 
+COMES_BACK_WITHIN = "10 minutes"
+"""How long a local worker may take to come back on a machine that is busy with other things."""
+DEATHS = 3
+"""A loss that has taken so many local workers with it is given up, and its evaluation recorded as lost."""
 WORKER_ENVIRONMENT = {
     # Whoever a worker starts finds no package of the user's in place of ours.
     "PYTHONSAFEPATH": "1",
@@ -63,9 +67,12 @@ def local_cluster(**kwargs: Any) -> LocalCluster:
         "dashboard_address": "127.0.0.1:0",  # None is not off: it takes port 8787, and warns when it is taken
         "preload": [__name__],
     }
+    # Dask gives up a worker that died and is not back in time (by default 15 s), and ends the one that then comes.
+    # It asks for this while the cluster runs, so it is set for good.
+    dask.config.set({"distributed.deploy.lost-worker-timeout": COMES_BACK_WITHIN})
     # Not `pre-spawn-environ`, which Dask leaves behind in this process as well.
     environment = {f"distributed.nanny.environ.{k}": v for k, v in WORKER_ENVIRONMENT.items()}
-    with dask.config.set(environment):
+    with dask.config.set({"distributed.scheduler.allowed-failures": DEATHS - 1, **environment}):
         return LocalCluster(**{**defaults, **kwargs})  # type: ignore[no-untyped-call]
 
 
@@ -76,3 +83,6 @@ def dask_setup(worker: Worker) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger("distributed").setLevel(logging.WARNING)
+    # In a flow run that Prefect itself has started, Prefect was imported before Dask set our environment.
+    logging.getLogger("prefect.task_runs").setLevel(os.environ["PREFECT_LOGGING_LEVEL"])
+    logging.raiseExceptions = False  # else Prefect says of each log line that its server misses that it does

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import time
 
@@ -13,8 +12,9 @@ from flows.interruption import Interruption
 from flows.run import OpenRun
 from flows.settings import ClusterSettings, RunSettings
 from flows.task_runner import SharedContextTaskRunner
+from optim.errors import ClusterLostError
 from optim.messages import Evaluated, Submit, Validated
-from tasks.evaluate import Evaluation, evaluate, take_evaluation, validate
+from tasks.evaluate import CLUSTER_LOST, Evaluation, evaluate, take_evaluation, validate
 
 PER_THREAD = 2
 """Evaluations in flight for each thread of a worker: one that runs and one that waits beside it."""
@@ -22,6 +22,8 @@ LEAST_IN_FLIGHT = 4
 """While the workers are still coming."""
 RECOUNT_EVERY_S = 1.0
 """Workers that come and go are counted this often."""
+PULSE_S = 5.0
+"""While nothing comes back, the lane looks this often whether scheduler and workers are still there."""
 
 _WAKE = None
 
@@ -52,6 +54,7 @@ class DaskLane:
         self.sent = 0
         self._code_folder = code_folder
         self._runner = runner
+        self._has_workers = True
         self._limit = InFlightLimit(settings.evaluation.max_in_flight, settings.cluster, runner.client)
         self._done: queue.SimpleQueue[tuple[Submit, PrefectDaskFuture[Evaluation]] | None] = (
             queue.SimpleQueue()
@@ -60,7 +63,11 @@ class DaskLane:
     def drive(self, interruption: Interruption) -> None:
         """Evaluate whatever the session asks for, until the run ends or a signal asks it to stop.
 
-        What is in flight then is waited for and recorded.
+        What is in flight then is waited for and recorded, as long as the interruption has patience. What has not
+        come back by then stays in flight: a resume sends it again.
+
+        Raises:
+            ClusterLostError: The scheduler went away.
         """
         session = self._run.session
         interruption.on_request(session.halt)
@@ -68,20 +75,32 @@ class DaskLane:
         while True:
             while session.in_flight < self._limit() and (submit := session.next()):
                 self._send(submit)
-            if not session.in_flight:
+            if not session.in_flight or not interruption.patience_s:
                 return
-            done = self._wait_until(session.next_deadline_s)
+            done = self._wait(
+                min(session.next_deadline_s - session.clock(), interruption.patience_s, PULSE_S)
+            )
             if done is not _WAKE:
                 session.hand_back(self._result(*done))
+            else:
+                self._look_at_cluster()
             session.tick()
 
-    def _wait_until(self, deadline_s: float) -> tuple[Submit, PrefectDaskFuture[Evaluation]] | None:
-        if deadline_s == math.inf:
-            return self._done.get()
+    def _wait(self, at_most_s: float) -> tuple[Submit, PrefectDaskFuture[Evaluation]] | None:
         try:
-            return self._done.get(timeout=max(0.0, deadline_s - self._run.session.clock()))
+            return self._done.get(timeout=max(0.0, at_most_s))
         except queue.Empty:
             return _WAKE
+
+    def _look_at_cluster(self) -> None:
+        """Nothing has come back for a while: is there anybody who could evaluate?"""
+        client = self._runner.client
+        if client.status != "running":
+            raise ClusterLostError(CLUSTER_LOST)
+        has_workers = bool(client.scheduler_info(n_workers=-1)["workers"])
+        if self._has_workers and not has_workers:
+            self._run.logger.warning("There are no Dask workers; the run waits for one.")
+        self._has_workers = has_workers
 
     def _send(self, submit: Submit) -> None:
         self.sent += 1

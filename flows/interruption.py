@@ -2,18 +2,25 @@
 
 An exception raised inside a greenlet would kill the optimizer that happens to run in it. So the first signal only
 says that somebody wants to stop: the run drains and saves. The second one stops at once.
+
+Who sends SIGTERM sends SIGKILL some time later: Prefect and SLURM after 30 s. So the run drains no longer than
+`DRAIN_S` then; a person at a terminal waits as long as they like.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+DRAIN_S = 15.0
+"""How long after SIGTERM a run waits for what is in flight; the rest of the 30 s is for the workers' end."""
 STANDARD_ERROR = 2
 NOTICE = b"\nStopping when what is in flight has come back; a second time: at once.\n"
 
@@ -23,11 +30,17 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self._drained_by_s = math.inf
         self._listeners: list[Callable[[], None]] = []
 
     def __call__(self) -> bool:
         """Whether a signal has arrived."""
         return self.signal is not None
+
+    @property
+    def patience_s(self) -> float:
+        """How long the run may still wait for what is in flight, seconds; inf: as long as it takes."""
+        return max(0.0, self._drained_by_s - time.monotonic())
 
     def on_request(self, listener: Callable[[], None]) -> None:
         """Call `listener` when the signal arrives; it runs in the handler, so it must only wake somebody up."""
@@ -45,6 +58,8 @@ class Interruption:
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
+        if self.signal is signal.SIGTERM:
+            self._drained_by_s = time.monotonic() + DRAIN_S
         os.write(STANDARD_ERROR, NOTICE)  # unlike print, allowed in the middle of anything
         for listener in self._listeners:
             listener()

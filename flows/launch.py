@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
+import httpx
 from prefect import Flow, State
 from prefect.settings import PREFECT_UI_URL
 from rich.console import Console
 
-from flows.optimize import outlook
+from flows.optimize import on_result, outlook
 from flows.reports.outlook import Outlook
 from flows.run import RunResult
 from flows.server import local_server
-from optim.errors import ShoalError
+from optim.errors import ServerError, ShoalError
 
 
 def run_as_flow(
@@ -36,18 +37,25 @@ def run_as_flow(
     console.print("Starting Prefect ...", style="dim")
     with local_server() as url:
         console.print(f"Dashboard: {PREFECT_UI_URL.value() or url.removesuffix('/api')}", soft_wrap=True)
-        token = outlook.set(seen or Outlook())
+        results: list[RunResult] = []
+        tokens = outlook.set(seen or Outlook()), on_result.set(results.append)
         try:
             state: State[Any] = flow(**parameters, return_state=True)
+        except httpx.HTTPError as error:  # Prefect's engine could not tell the server how the flow run stands
+            if not results:
+                raise ServerError(
+                    f"the Prefect server at {url} does not answer any more ({error})"
+                ) from error
+            console.print(f"The dashboard does not show the end: {url} does not answer.", style="yellow")
+            return results[0]
         finally:
-            outlook.reset(token)
-    return _result(state)
+            outlook.reset(tokens[0])
+            on_result.reset(tokens[1])
+    return results[0] if results else _refused(state)
 
 
-def _result(state: State[Any]) -> RunResult:
+def _refused(state: State[Any]) -> NoReturn:
     found = getattr(state.data, "result", state.data)
-    if isinstance(found, RunResult):
-        return found
     if isinstance(found, BaseException):
         raise found
     raise ShoalError(f"the flow ended as {state.name}: {state.message}")

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import httpx
 from prefect import State, flow, get_run_logger, runtime
 from prefect.client.orchestration import get_client
+from prefect.exceptions import CancelledRun, FailedRun
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Completed, Failed
 
 from flows.cluster import task_runner
+from flows.crashed import mark_crashed
 from flows.dask_lane import DaskLane
-from flows.interruption import interruptible
+from flows.interruption import Interruption, interruptible
 from flows.location import runs_location
 from flows.reports.outlook import Outlook
 from flows.request import NO_FILE, described, request_for, request_to_resume
 from flows.run import OpenRun, RunRequest, RunResult, opened_run
 from flows.run_files.faults import Fault, InvalidSettingsError, located
 from flows.run_files.reading import RunFile, read_settings
-from flows.server import wait_until_recorded
+from flows.server import already_recorded, wait_until_recorded
 from flows.settings import RunSettings
 from flows.task_runner import SharedContextTaskRunner
-from optim.errors import RunLockedError, StoreError
+from optim.errors import RunLockedError, ShoalError, StoreError
 from optim.store import RunFolder, list_runs, read_attributes
 from tasks.evaluate import evaluate, validate
 from tasks.problem import describe
 
+RECORDS_S = 10.0
+"""How long a run waits at its end for the server, which lags behind, when nothing new is recorded."""
+
 outlook: ContextVar[Outlook | None] = ContextVar("outlook", default=None)
 """How the person who started the flow in this process follows it; None: only in the dashboard."""
+on_result: ContextVar[Callable[[RunResult], None]] = ContextVar("on_result", default=lambda result: None)
+"""Told what has come of the run, before the Prefect server is: that may have gone away meanwhile."""
 
 
 @flow(name="optimize", persist_result=False)
@@ -45,7 +55,7 @@ def optimize(
 
     Args:
         run_file: Path of a run file (TOML, YAML or ParAMS blocks) on the machine that runs the flow; its folder is
-            where user code is looked for besides installed packages.
+            where user code is looked for besides installed packages. Empty, as the name may be: none.
         name: Of the run; by default the problem's, with a number.
         seed: Of all random numbers; by default the run file's.
         overrides: Settings that win over the run file, as `exit_condition.1.max=500`.
@@ -53,54 +63,56 @@ def optimize(
         code_folder: With settings: where user code is looked for besides installed packages.
 
     Returns:
-        Completed, Failed, or Cancelled when a signal interrupted it; the data is a `RunResult`.
-
-    Raises:
-        InvalidSettingsError: With every fault of the settings.
-        StoreError: The name is taken or not allowed, or the run cannot be written.
+        Completed with a `RunResult`; Failed; or Cancelled when a signal interrupted it. What a person can mend is in
+        the message of a Failed state, and its data is the `ShoalError`: every fault of the settings, a name that is
+        taken.
     """
-    if (begun := _begun_by_this_flow_run(run_file, settings, overrides or [])) is not None:
-        return _carried_on(begun)
     chosen = [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
-    file, found, run_file_folder = _settings(run_file, settings, chosen)
-    with task_runner(found.cluster) as runner:
-        runner.prepare(evaluate, validate)
-        with located(file.name, file.places):
-            request = _request(runner, found, file, name, run_file_folder or code_folder)
-        result = _run_on(runner, request)
-    return _state(result)
+    try:
+        if (begun := _begun_by_this_flow_run(run_file, settings, overrides or [])) is not None:
+            return _carried_on(begun)
+        file, found, run_file_folder = _settings(run_file, settings, chosen)
+        with task_runner(found.cluster) as runner:
+            runner.prepare(evaluate, validate)
+            with located(file.name, file.places):
+                request = _request(runner, found, file, name or None, run_file_folder or code_folder)
+            return _concluded(_run_on(runner, request))
+    except ShoalError as error:
+        return _refused(error)
 
 
 @flow(name="resume", persist_result=False)
-def resume(name: str, location: str | None = None) -> State[RunResult]:
+def resume(name: str, location: str | None = None, accept_divergence: bool = False) -> State[RunResult]:
     """Go on with a run, however it was interrupted.
 
     Args:
         name: Of the run.
         location: Folder of all runs; by default `SHOAL_LOCATION`, or else `./runs`.
+        accept_divergence: Let an optimizer that does something else here than before go on from its best.
 
     Returns:
-        As `optimize`. A run that has finished is left as it is.
-
-    Raises:
-        RunNameError: There is no such run.
-        RunLockedError: Another process works on it.
-        DivergenceError: What computes here does something else than what the run recorded.
+        As `optimize`. A run that has finished is left as it is. Failed with a `ShoalError`, too, when there is no such
+        run, when another process works on it, or when it would do something else here than it did before.
     """
-    return _carried_on(RunFolder.find(runs_location(location), name))
+    try:
+        return _carried_on(RunFolder.find(runs_location(location), name), accept_divergence)
+    except ShoalError as error:
+        return _refused(error)
 
 
-def _carried_on(folder: RunFolder) -> State[RunResult]:
+def _carried_on(folder: RunFolder, accept_divergence: bool = False) -> State[RunResult]:
     attributes = read_attributes(folder.store)
     if attributes["status"] == "finished":
         result = RunResult(folder.path, "finished", attributes["reason"], is_interrupted=False)
+        on_result.get()(result)
         return Completed(message=f"Run {folder.name} has finished; nothing was changed.", data=result)
     if holder := folder.holder():
         raise RunLockedError(f"{folder.path} is being worked on by {holder}")
-    request = request_to_resume(folder, str(runtime.flow_run.id))
+    mark_crashed([folder], PREFECT_API_URL.value())
+    request = request_to_resume(folder, str(runtime.flow_run.id), accept_divergence)
     with task_runner(request.settings.cluster) as runner:
         runner.prepare(evaluate, validate)
-        return _state(_run_on(runner, request))
+        return _concluded(_run_on(runner, request))
 
 
 def _begun_by_this_flow_run(
@@ -109,10 +121,13 @@ def _begun_by_this_flow_run(
     """The run that an earlier attempt of this flow run has begun: Retry in the dashboard goes on with it."""
     if runtime.flow_run.run_count <= 1:
         return None
-    found = _settings(run_file, settings, overrides)[1]
-    for folder in list_runs(runs_location(found.store.location)):
+    try:
+        location = _settings(run_file, settings, overrides)[1].store.location
+    except InvalidSettingsError:  # the run file has changed since; what counts is the store
+        location = None
+    for folder in list_runs(runs_location(location)):
         try:
-            if read_attributes(folder.store).get("flow_run_id") == str(runtime.flow_run.id):
+            if str(runtime.flow_run.id) in read_attributes(folder.store).get("flow_run_ids", []):
                 return folder
         except StoreError:  # begun by a process that died before its first commit, or not ours
             continue
@@ -122,10 +137,10 @@ def _begun_by_this_flow_run(
 def _settings(
     run_file: str | None, settings: RunSettings | None, overrides: list[str]
 ) -> tuple[RunFile, RunSettings, str | None]:
-    if (run_file is None) == (settings is None):
+    if bool(run_file) == (settings is not None):
         fault = Fault("", "", "give either a run file or settings")
         raise InvalidSettingsError("the parameters of the flow", [fault])
-    if run_file is not None:
+    if run_file:
         path = Path(run_file)
         file, found = read_settings(path, overrides)
         return file, found, str(path.resolve().parent)
@@ -165,28 +180,58 @@ def _run_on(runner: SharedContextTaskRunner, request: RunRequest) -> RunResult:
     ):
         _name_flow_run(run.folder.name)
         lane = DaskLane(run, request.settings, request.code_folder, runner)
+        recorded_before = already_recorded(runtime.flow_run.id) if runtime.flow_run.run_count > 1 else 0
         lane.drive(interruption)
-        _wait_for_records(run, lane.sent)
+        if given_up := run.session.in_flight:
+            run.logger.warning("%d evaluations are given up; a resume sends them again", given_up)
+        _wait_for_records(run, recorded_before + lane.sent - given_up, interruption)
     return run.result(interruption())
 
 
 def _name_flow_run(name: str) -> None:
-    with get_client(sync_client=True) as client:
-        client.update_flow_run(runtime.flow_run.id, name=name)
+    try:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(runtime.flow_run.id, name=name)
+    except httpx.HTTPError as error:
+        get_run_logger().warning("The Prefect server does not know the name of the run: %s", error)
 
 
-def _wait_for_records(run: OpenRun, sent: int) -> None:
-    recorded = wait_until_recorded(runtime.flow_run.id, sent)
-    if recorded < sent:
-        run.logger.warning("The dashboard shows %d of %d evaluations; the store has all.", recorded, sent)
+def _wait_for_records(run: OpenRun, ended: int, interruption: Interruption) -> None:
+    patience_s = min(RECORDS_S, interruption.patience_s)
+    recorded = wait_until_recorded(runtime.flow_run.id, ended, patience_s)
+    if recorded is None:
+        run.logger.warning(
+            "The Prefect server does not answer: its dashboard may not show all of %d evaluations; the store has all.",
+            ended,
+        )
+    elif recorded < ended:
+        run.logger.warning("The dashboard shows %d of %d evaluations; the store has all.", recorded, ended)
 
 
-def _state(result: RunResult) -> State[RunResult]:
+def _refused(error: ShoalError) -> State[RunResult]:
+    """As a state: Prefect would write the traceback of an exception into the log."""
+    get_run_logger().error("%s", error)
+    return _told(Failed(message=str(error), data=error))
+
+
+def _concluded(result: RunResult) -> State[RunResult]:
+    on_result.get()(result)
     if result.is_interrupted:
-        return Cancelled(message=f"Interrupted; run {result.name} is saved.", data=result)
+        return _told(Cancelled(message=f"Interrupted; run {result.name} is saved."))
     if result.status == "failed":
-        return Failed(message=f"Run {result.name} failed: {result.reason}", data=result)
+        return _told(Failed(message=f"Run {result.name} failed: {result.reason}"))
     return Completed(message=f"Run {result.name}: {result.reason}", data=result)
+
+
+def _told(state: State[RunResult]) -> State[RunResult]:
+    """A state that says why the flow did not succeed; what Prefect's engine would add is a traceback of itself."""
+    logging.getLogger("prefect.flow_runs").addFilter(_is_no_echo)
+    return state
+
+
+def _is_no_echo(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ShoalError | CancelledRun | FailedRun)
 
 
 class _ToPrefect(logging.Handler):

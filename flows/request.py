@@ -66,12 +66,15 @@ def request_for(
     )
 
 
-def request_to_resume(folder: RunFolder, flow_run_id: str = "") -> RunRequest:
+def request_to_resume(
+    folder: RunFolder, flow_run_id: str = "", accept_divergence: bool = False
+) -> RunRequest:
     """A request to go on with a run, by what its store says: the run file may have changed since.
 
     Args:
         folder: Of the run.
         flow_run_id: Of the Prefect flow run that goes on with it; empty: none.
+        accept_divergence: Let an optimizer that does something else than before go on from its best.
 
     Raises:
         StoreError: The run cannot be read.
@@ -85,6 +88,7 @@ def request_to_resume(folder: RunFolder, flow_run_id: str = "") -> RunRequest:
         code_folder=attributes["code_folder"] or None,
         flow_run_id=flow_run_id,
         resumes=folder,
+        accept_divergence=accept_divergence,
     )
 
 

@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from threadpoolctl import threadpool_limits
-
+from flows.kernel import one_thread
 from flows.location import runs_location
 from flows.provenance import check_modules, provenance, this_process
 from flows.reports.log import log_decision, log_end, run_log
 from flows.reports.outlook import Outlook
 from flows.settings import RunSettings
 from flows.stored_run import replayed_run
+from optim.errors import ClusterLostError
 from optim.manager import Manager
 from optim.messages import Announce
 from optim.replay import Replayed
@@ -47,6 +47,7 @@ class RunRequest(NamedTuple):
         flow_run_id: Of the Prefect flow run; empty: none.
         advice: What a person should look at again.
         resumes: The run to go on with; None: it is a new one.
+        accept_divergence: Let an optimizer that does something else than before go on from its best.
     """
 
     settings: RunSettings
@@ -58,6 +59,7 @@ class RunRequest(NamedTuple):
     flow_run_id: str = ""
     advice: tuple[str, ...] = ()
     resumes: RunFolder | None = None
+    accept_divergence: bool = False
 
 
 class RunResult(NamedTuple):
@@ -135,10 +137,11 @@ def opened_run(
         StoreError: The name is taken or not allowed, or the run cannot be written.
         RunLockedError: Another process works on it.
         DivergenceError: A run that is resumed does something else than before.
+        ClusterLostError: Passed on; the run is paused, and can go on later.
     """
     check_modules()
     with (
-        threadpool_limits(1, user_api="blas"),
+        one_thread(),
         _opened_store(request, lane) as (folder, writer, manager, replayed),
         run_log(folder.log, (*outlook.handlers, *handlers)) as logger,
     ):
@@ -158,6 +161,9 @@ def opened_run(
             session.begin(this_process())
             with outlook.following(f"{folder.name}: {request.problem_name}", session, logger):
                 yield run
+        except ClusterLostError as error:
+            writer.set_attributes(status="paused", reason=str(error))
+            raise
         except Exception as error:
             writer.set_attributes(status="failed", reason=f"{type(error).__name__}: {error}")
             raise
@@ -176,11 +182,19 @@ def _opened_store(
     if request.resumes is not None:
         folder = request.resumes
         with folder.lock():
-            manager, replayed = replayed_run(open_run(folder.store))
+            reader = open_run(folder.store)
+            manager, replayed = replayed_run(reader, request.accept_divergence)
             with RunWriter.resume(
                 folder.store, flush_s=flush_s, flush_evaluations=flush_evaluations
             ) as writer:
-                writer.set_attributes(status="running", reason="", **_session_attributes(request))
+                earlier = reader.attributes.get("flow_run_ids", [])
+                difference = max(replayed.difference, reader.attributes.get("replay_difference", 0.0))
+                writer.set_attributes(
+                    status="running",
+                    reason="",
+                    replay_difference=difference,
+                    **_session_attributes(request, earlier),
+                )
                 yield folder, writer, manager, replayed
         return
     seed = settings.seed if settings.seed is not None else secrets.randbits(SEED_BITS)
@@ -222,6 +236,12 @@ def _log_beginning(request: RunRequest, run: OpenRun, replayed: Replayed | None)
                 " library rounds differently",
                 replayed.difference,
             )
+        for optimizer in replayed.accepted:
+            logger.warning(
+                "Optimizer %d does something else than before: its past is taken as recorded, and it goes on from its"
+                " best",
+                optimizer,
+            )
     for advised in request.advice:
         logger.warning("Look again at %s", advised)
 
@@ -238,12 +258,14 @@ def _attributes(request: RunRequest, lane: Lane, seed: int) -> dict[str, object]
         "constraints": list(request.space.constraints),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         **provenance(),
-        **_session_attributes(request),
+        **_session_attributes(request, []),
     }
 
 
-def _session_attributes(request: RunRequest) -> dict[str, str]:
-    return {"flow_run_id": request.flow_run_id}
+def _session_attributes(request: RunRequest, earlier: list[str]) -> dict[str, object]:
+    """Which flow run works on it now, and which ones ever did: a retry of each of them goes on with the run."""
+    ids = [*earlier, request.flow_run_id] if request.flow_run_id not in {"", *earlier} else earlier
+    return {"flow_run_id": request.flow_run_id, "flow_run_ids": ids}
 
 
 def _conclude(run: OpenRun, writer: RunWriter) -> None:

@@ -11,21 +11,23 @@ two servers. File locks, which the kernel lets go however a process ends, keep c
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.worker import EventsWorker
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, PREFECT_HOME, temporary_settings
 
 from flows import server_process
 from optim.errors import ServerError
@@ -45,12 +47,18 @@ SERVER_SETTINGS = {
 """What a local server is started with; variables that the environment already has win."""
 
 LOG_LINES = 20
+ANSWER_S = 1.0
+"""The least time in which a server must answer a question that is only for the dashboard's sake."""
+SEND_S = 10.0
+"""How long events, and log lines, may take to reach the server at the end."""
 LAST_WORDS_S = 20.0
-"""How long a server that cannot start may take to end."""
+"""How long a server may take to end that cannot start, or that nobody uses any more."""
 
 
 @contextmanager
-def local_server(startup_s: float = 120.0) -> Iterator[str]:
+def local_server(
+    startup_s: float = 120.0, *, port: int = 0, settings: Mapping[str, str] = SERVER_SETTINGS
+) -> Iterator[str]:
     """A Prefect server to work with: the one that is configured, else a local one.
 
     Inside, `PREFECT_API_URL` is set for this process and for those that it starts. On the way out every event
@@ -58,6 +66,8 @@ def local_server(startup_s: float = 120.0) -> Iterator[str]:
 
     Args:
         startup_s: How long a new server may take until it answers.
+        port: Of a new server; 0: any that is free.
+        settings: Environment of a new server.
 
     Yields:
         The URL of the API.
@@ -67,15 +77,15 @@ def local_server(startup_s: float = 120.0) -> Iterator[str]:
     """
     if url := PREFECT_API_URL.value():
         _check_answers(url)
-        with _events_sent():
+        with _everything_sent():
             yield url
         return
     home = PREFECT_HOME.value().expanduser().resolve()
-    with _shared_server(home, startup_s) as url, _configured(url), _events_sent():
+    with _shared_server(home, startup_s, port, settings) as url, _configured(url), _everything_sent():
         yield url
 
 
-def wait_until_recorded(flow_run_id: UUID, task_runs: int, patience_s: float = 10.0) -> int:
+def wait_until_recorded(flow_run_id: UUID, task_runs: int, patience_s: float = 10.0) -> int | None:
     """Wait until the server has recorded the end of a flow run's task runs; it lags behind bursts.
 
     Call it while the workers, which send the events, still live.
@@ -86,23 +96,46 @@ def wait_until_recorded(flow_run_id: UUID, task_runs: int, patience_s: float = 1
         patience_s: Give up when nothing new was recorded for so long.
 
     Returns:
-        How many are recorded; fewer than `task_runs` when the server lost some.
+        How many are recorded; fewer than `task_runs` when the server lost some. None: it does not answer.
     """
-    ended = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}
-    query = {"flow_runs": {"id": {"any_": [str(flow_run_id)]}}, "task_runs": ended}
-    recorded, changed_s = -1, time.monotonic()
-    with get_client(sync_client=True) as client:
+    recorded, changed_s = None, time.monotonic()
+    with _impatient_client(patience_s) as client:
         while True:
-            count = int(client.request("POST", "/task_runs/count", json=query).json())
+            count = _recorded(client, flow_run_id)
             if count != recorded:
                 recorded, changed_s = count, time.monotonic()
-            if recorded >= task_runs or time.monotonic() - changed_s > patience_s:
+            if (recorded or 0) >= task_runs or time.monotonic() - changed_s > patience_s:
                 return recorded
             time.sleep(0.1)
 
 
+def already_recorded(flow_run_id: UUID) -> int:
+    """How many task runs of a flow run have ended, as far as the server knows; 0 when it does not answer."""
+    with _impatient_client(ANSWER_S) as client:
+        return _recorded(client, flow_run_id) or 0
+
+
 @contextmanager
-def _shared_server(home: Path, startup_s: float) -> Iterator[str]:
+def _impatient_client(patience_s: float) -> Iterator[SyncPrefectClient]:
+    """A client that asks once, and waits so long for the answer."""
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+        get_client(httpx_settings={"timeout": max(patience_s, ANSWER_S)}, sync_client=True) as client,
+    ):
+        yield client
+
+
+def _recorded(client: SyncPrefectClient, flow_run_id: UUID) -> int | None:
+    ended = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}
+    query = {"flow_runs": {"id": {"any_": [str(flow_run_id)]}}, "task_runs": ended}
+    try:
+        return int(client.request("POST", "/task_runs/count", json=query).json())
+    except httpx.HTTPError:  # the server has gone away, or is just coming back
+        return None
+
+
+@contextmanager
+def _shared_server(home: Path, startup_s: float, port: int, settings: Mapping[str, str]) -> Iterator[str]:
     folder = home / "shoal"
     folder.mkdir(parents=True, exist_ok=True)
     own: subprocess.Popen[bytes] | None = None
@@ -111,7 +144,7 @@ def _shared_server(home: Path, startup_s: float) -> Iterator[str]:
             fcntl.flock(users, fcntl.LOCK_SH)  # waits for a server that is just ending
             if _try_lock(server, fcntl.LOCK_SH):
                 fcntl.flock(server, fcntl.LOCK_UN)
-                own, url = _start(folder, startup_s)
+                own, url = _start(folder, startup_s, port, settings)
             else:
                 server.seek(0)
                 url = server.read()
@@ -123,14 +156,14 @@ def _shared_server(home: Path, startup_s: float) -> Iterator[str]:
                 last = _is_last(users)
                 users.close()
                 if last:
-                    fcntl.flock(server, fcntl.LOCK_SH)  # until it has ended
-                    if own:
-                        own.wait()
+                    _wait_for_end(server, own)
 
 
-def _start(folder: Path, startup_s: float) -> tuple[subprocess.Popen[bytes], str]:
+def _start(
+    folder: Path, startup_s: float, port: int, settings: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], str]:
     # The socket listens before the server runs: no port is lost to a race, and the first request simply waits.
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with _listener(port) as listener:
         host, port = listener.getsockname()
         url = f"http://{host}:{port}/api"
         with (folder / "server.log").open("wb") as log:
@@ -144,7 +177,7 @@ def _start(folder: Path, startup_s: float) -> tuple[subprocess.Popen[bytes], str
                     str(folder / "server.lock"),
                 ],
                 env={
-                    **SERVER_SETTINGS,
+                    **settings,
                     **os.environ,
                     "PREFECT_HOME": str(folder.parent),
                     "PREFECT_SERVER_UI_API_URL": url,
@@ -167,6 +200,15 @@ def _start(folder: Path, startup_s: float) -> tuple[subprocess.Popen[bytes], str
     return process, url
 
 
+def _listener(port: int) -> socket.socket:
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise ServerError(
+            f"no Prefect server can listen on port {port} ({error.strerror}); choose another port"
+        ) from error
+
+
 def _end_of(process: subprocess.Popen[bytes], error: httpx.HTTPError, startup_s: float) -> str:
     """How a server came to its end that did not answer as it should; it is gone afterwards."""
     if isinstance(error, httpx.TimeoutException):
@@ -180,6 +222,21 @@ def _end_of(process: subprocess.Popen[bytes], error: httpx.HTTPError, startup_s:
         process.kill()
         process.wait()
         return f"answered with an error ({error})"
+
+
+def _wait_for_end(server: IO[str], own: subprocess.Popen[bytes] | None) -> None:
+    """Wait until a server has ended that nobody uses any more; one that hangs is left, or killed if it is our own."""
+    deadline_s = time.monotonic() + LAST_WORDS_S
+    while not _try_lock(server, fcntl.LOCK_SH):
+        if time.monotonic() > deadline_s:
+            break
+        time.sleep(0.05)
+    if own:
+        try:
+            own.wait(max(0.0, deadline_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            own.kill()
+            own.wait()
 
 
 def _is_last(users: IO[str]) -> bool:
@@ -225,8 +282,19 @@ def _check_answers(url: str) -> None:
 
 
 @contextmanager
-def _events_sent() -> Iterator[None]:
+def _everything_sent() -> Iterator[None]:
+    """Send events and log lines that this process still holds on the way out; a later server needs new connections.
+
+    Of what does not reach the server nothing is said on the terminal: the run tells what the dashboard missed.
+    """
+    is_told, logging.raiseExceptions = (
+        logging.raiseExceptions,
+        False,
+    )  # where Prefect looks before it complains
     try:
         yield
     finally:
-        EventsWorker.drain_all(timeout=10, at_exit=False)  # a later server needs a new connection, too
+        EventsWorker.drain_all(timeout=SEND_S, at_exit=False)
+        lines = APILogWorker.drain_all(timeout=SEND_S, at_exit=False)
+        if not (isinstance(lines, tuple) and lines[1]):  # else Prefect goes on trying while this process ends
+            logging.raiseExceptions = is_told

@@ -36,10 +36,13 @@ from prefect.context import (
     serialize_context,
 )
 from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, temporary_settings
 from prefect.states import Pending
 from prefect.task_engine import run_task_async, run_task_sync
 from prefect.utilities.engine import collect_task_run_inputs_sync
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
+
+from optim.errors import ClusterError
 
 Inputs = dict[str, set[RunInput]]
 
@@ -53,7 +56,17 @@ class SharedContextTaskRunner(DaskTaskRunner):
         self._tasks: dict[Task[..., Any], str] = {}
 
     def prepare(self, *tasks: Task[..., Any]) -> None:
-        """Have every worker that is there now load what these tasks need, before the first is submitted."""
+        """Have every worker that is there now load what these tasks need, before the first is submitted.
+
+        Raises:
+            ClusterError: No scheduler answers at the address that was given.
+        """
+        try:
+            _ = self.client  # connects
+        except OSError as error:
+            if self.address is None:
+                raise
+            raise ClusterError(f"no Dask scheduler answers at {self.address} ({error})") from error
         context, names = self._shared_context(), [self._shared_task(task) for task in tasks]
         self.client.run(_load, context, names)
 
@@ -119,8 +132,13 @@ class SharedContextTaskRunner(DaskTaskRunner):
     def _share(self, plugin: _SharedContext | _SharedTask) -> str:
         client = self.client
         client.register_plugin(plugin)
-        self._exit_stack.callback(client.unregister_worker_plugin, plugin.name)
+        self._exit_stack.callback(_withdraw, client, plugin.name)
         return plugin.name
+
+
+def _withdraw(client: Any, plugin: str) -> None:
+    if client.status == "running":  # else the scheduler is gone, and the plugin with it
+        client.unregister_worker_plugin(plugin)
 
 
 def _load(shared_context: str, shared_tasks: list[str], dask_worker: Any) -> None:
@@ -165,8 +183,12 @@ class _SharedContext(WorkerPlugin):
             return self._context.copy()
 
     def _enter(self) -> None:
-        self._open.enter_context(hydrated_context(cloudpickle.loads(self._pickled)))
-        self._open.enter_context(SyncClientContext.get_or_create())
+        with ExitStack() as stack:
+            stack.enter_context(hydrated_context(cloudpickle.loads(self._pickled)))
+            # The manager has compared versions; a worker that comes while the server is away must work all the same.
+            stack.enter_context(temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}))
+            stack.enter_context(SyncClientContext.get_or_create())
+            self._open = stack.pop_all()
 
 
 class _SharedTask(WorkerPlugin):

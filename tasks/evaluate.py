@@ -13,16 +13,22 @@ from asyncio import CancelledError
 from typing import Any, NamedTuple
 
 from distributed import KilledWorker
+from distributed.client import FutureCancelledError
 from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect_dask.task_runners import PrefectDaskFuture
 
-from optim.errors import ProblemError
+from optim.errors import ClusterLostError, ProblemError
 from optim.evaluation import LossResult, evaluate_loss
 from optim.outcome import Outcome
 from tasks.loss import load_loss
 
 NAN = float("nan")
+SCHEDULER_LOST = "scheduler-connection-lost"
+"""Why Dask's client cancels every future when its scheduler goes away."""
+CLUSTER_LOST = (
+    "the connection to the Dask scheduler is lost; what was finished is saved, and `shoal resume` goes on"
+)
 
 
 class Evaluation(NamedTuple):
@@ -108,9 +114,16 @@ def take_evaluation(future: PrefectDaskFuture[Evaluation]) -> Evaluation:
     """The result of a finished future of `evaluate`, which Dask may then forget.
 
     Dask runs a completed task again when its worker dies while somebody still holds the future.
+
+    Raises:
+        ClusterLostError: The scheduler went away; nobody knows what has come of the evaluation.
     """
     try:
         return _evaluation_of(future.wrapped_future.result())
+    except FutureCancelledError as error:
+        if error.reason == SCHEDULER_LOST:
+            raise ClusterLostError(CLUSTER_LOST) from error
+        return Evaluation(Outcome.CANCELLED, NAN, str(error))
     except KilledWorker as error:
         return Evaluation(Outcome.WORKER_LOST, NAN, str(error))
     except CancelledError as error:

@@ -12,6 +12,7 @@ def command(location: str | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from flows.crashed import mark_crashed
     from flows.location import runs_location
     from flows.reports.report import wide_console
     from flows.reports.summary import summarize
@@ -29,6 +30,7 @@ def command(location: str | None) -> None:
     for heading in ("evaluations", "optimizers", "best loss"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("why")
+    left_behind = []
     for folder in folders:
         try:
             summary = summarize(folder.name, open_run(folder.store))
@@ -38,6 +40,8 @@ def command(location: str | None) -> None:
             )
             continue
         gone = summary.status == "running" and not folder.is_locked
+        if gone:
+            left_behind.append(folder)
         table.add_row(
             Text(folder.name),
             "running (its process is gone)" if gone else summary.status,
@@ -48,3 +52,4 @@ def command(location: str | None) -> None:
             Text(summary.reason),
         )
     wide_console().print(table)
+    mark_crashed(left_behind)

@@ -8,9 +8,15 @@ import click
 @click.command("resume")
 @click.argument("name")
 @click.option("--location", help="Folder of all runs.  [default: SHOAL_LOCATION or ./runs]")
+@click.option(
+    "--accept-divergence",
+    is_flag=True,
+    help="Where an optimizer does something else than before (another processor, other versions), let it go on from"
+    " its best.",
+)
 @click.option("-v", "--verbose", is_flag=True, envvar="SHOAL_VERBOSE", help="Log every start and end.")
 @click.option("-q", "--quiet", is_flag=True, envvar="SHOAL_QUIET", help="Only warnings, and no report.")
-def command(name: str, location: str | None, verbose: bool, quiet: bool) -> int:
+def command(name: str, location: str | None, accept_divergence: bool, verbose: bool, quiet: bool) -> int:
     """Go on with the run NAME, however it was interrupted, in the lane in which it began.
 
     What counts is its store, not its run file; its problem is imported again. Nothing is evaluated twice but what was
@@ -43,7 +49,7 @@ def command(name: str, location: str | None, verbose: bool, quiet: bool) -> int:
         from flows.local import run_in_process
         from tasks.loss import load_loss
 
-        request = request_to_resume(folder)
+        request = request_to_resume(folder, accept_divergence=accept_divergence)
         result = run_in_process(request, load_loss(request.settings.problem, request.code_folder), outlook)
     else:
         from flows.environment import set_prefect_defaults
@@ -52,5 +58,12 @@ def command(name: str, location: str | None, verbose: bool, quiet: bool) -> int:
         from flows.launch import run_as_flow
         from flows.optimize import resume
 
-        result = run_as_flow(resume, console, outlook, name=name, location=str(place.resolve()))
+        result = run_as_flow(
+            resume,
+            console,
+            outlook,
+            name=name,
+            location=str(place.resolve()),
+            accept_divergence=accept_divergence,
+        )
     return end(result, quiet)

@@ -22,6 +22,7 @@ def command(name: str, as_json: bool, number: int | None, location: str | None) 
     Optimizers are in the same minimum whose best points are at most 0.01 of the unit cube's diagonal from the lowest
     of them, with losses at most 1% (or 1e-6) above it.
     """
+    from flows.crashed import mark_crashed
     from flows.location import runs_location
     from flows.reports.report import optimizer_report, report, wide_console
     from flows.reports.summary import summarize
@@ -40,10 +41,14 @@ def command(name: str, as_json: bool, number: int | None, location: str | None) 
     summary = summarize(name, reader)
     if as_json:
         click.echo(summary.model_dump_json(indent=2))
-        return
-    console.print(report(summary))
+    else:
+        console.print(report(summary))
     if summary.status == "running" and not folder.is_locked:
-        console.print("The process that worked on it is gone.", style="yellow")
+        if not as_json:
+            console.print(
+                f"The process that worked on it is gone; go on with: shoal resume {name}", style="yellow"
+            )
+        mark_crashed([folder])
 
 
 def _optimizer(reader: RunReader, number: int) -> OptimizerDetail:
