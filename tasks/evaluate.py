@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from distributed import KilledWorker
 from distributed.client import FutureCancelledError
+from distributed.comm import CommClosedError
 from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect_dask.task_runners import PrefectDaskFuture
@@ -124,6 +125,8 @@ def take_evaluation(future: PrefectDaskFuture[Evaluation]) -> Evaluation:
         if error.reason == SCHEDULER_LOST:
             raise ClusterLostError(CLUSTER_LOST) from error
         return Evaluation(Outcome.CANCELLED, NAN, str(error))
+    except CommClosedError as error:  # it went away while the result was being fetched
+        raise ClusterLostError(CLUSTER_LOST) from error
     except KilledWorker as error:
         return Evaluation(Outcome.WORKER_LOST, NAN, str(error))
     except CancelledError as error:

@@ -46,7 +46,7 @@ from optim.space import Parameter
 from optim.store import RunFolder, RunWriter, open_run, read_attributes
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 120.0
+PATIENCE_S = 200.0
 
 FIT = """\
 import time
@@ -93,7 +93,7 @@ class Served:
         self.folder = folder
         (folder / "fit.py").write_text(FIT)
         (folder / "run.toml").write_text(RUN_FILE)
-        self.api = httpx.Client(base_url=url, timeout=30, transport=httpx.HTTPTransport(retries=3))
+        self.api = httpx.Client(base_url=url, timeout=30)
         self.name = f"served {uuid4()}"
         self.process = subprocess.Popen(
             [Path(sys.executable).with_name("shoal"), "serve", "--name", self.name],
@@ -123,7 +123,7 @@ class Served:
         """Wait until an attempt of a flow run is in a state; its message."""
 
         def reached() -> bool:
-            found = self.api.get(f"/flow_runs/{flow_run}").raise_for_status().json()
+            (found,) = self.post("/flow_runs/filter", flow_runs={"id": {"any_": [flow_run]}})
             return bool(found["run_count"] == attempt and found["state"]["type"] == state_type)
 
         until(reached)
@@ -139,7 +139,14 @@ class Served:
         return str(read_attributes(RunFolder(self.folder / "runs" / name).store)["status"])
 
     def post(self, path: str, **body: Any) -> Any:
-        return self.api.post(path, json=body).raise_for_status().json()
+        answers: list[httpx.Response] = []
+
+        def is_answered() -> bool:
+            answers.append(self.api.post(path, json=body))
+            return answers[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE  # SQLite is locked now and then
+
+        until(is_answered)
+        return answers[-1].raise_for_status().json()
 
 
 def until(holds: Callable[[], bool]) -> None:
