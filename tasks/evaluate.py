@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from distributed import KilledWorker
 from distributed.client import FutureCancelledError
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect_dask.task_runners import PrefectDaskFuture
