@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench tutorial torture constraints clean
+.PHONY: help run test services check format bench tutorial torture constraints clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -15,7 +15,10 @@ run: $(VENV)/.run  ## Run the main job: the tutorial's second run, as a Prefect 
 	$(BIN)/shoal run deployments/examples/lj_argon_2.toml
 
 test: $(VENV)/.dev  ## Run the tests (ARGS="-k store" chooses)
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not services" $(ARGS)
+
+services: $(VENV)/.dev  ## Run the tests that take minutes: served deployments, a scheduler of its own
+	$(BIN)/pytest -m services $(ARGS)
 
 check: $(VENV)/.dev  ## Lint, format, types and the direction of imports
 	$(BIN)/ruff check .

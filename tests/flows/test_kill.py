@@ -81,7 +81,7 @@ def test_a_run_goes_on_when_a_full_disk_has_room_again(tmp_path):
     assert tally.checks["full disk survived"] == 1
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_a_run_survives_its_workers_and_its_scheduler(server, place):
     services = Services(place, "one", server)
     services.start_cluster()

@@ -176,7 +176,7 @@ def served(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     served.api.close()
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_retry_goes_on_after_a_cancellation_a_refusal_and_a_kill(served):
     flow_run = served.start(run_file="run.toml", name="one", overrides=["seed=5"])
     until(lambda: served.evaluations("one") > 5)
@@ -204,7 +204,7 @@ def test_retry_goes_on_after_a_cancellation_a_refusal_and_a_kill(served):
     assert [path.name for path in (served.folder / "runs").iterdir()] == ["one"]
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_bad_input_is_a_failed_flow_run_with_every_fault_and_without_a_traceback(served):
     flow_run = served.start(
         run_file="run.toml", overrides=["exit_condition.1.max=-3", "generator.type=Randum"]
@@ -218,7 +218,7 @@ def test_bad_input_is_a_failed_flow_run_with_every_fault_and_without_a_traceback
     assert [line["message"] for line in lines if line["level"] >= logging.ERROR] == [message]
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_ctrl_c_ends_all_of_it_and_saves_what_goes_on(served):
     flow_run = served.start(run_file="run.toml", name="cut", overrides=["exit_condition.1.max=100000"])
     until(lambda: served.evaluations("cut") > 5)
