@@ -73,8 +73,11 @@ class Job:
         Raises:
             TimeoutError: It is still there.
         """
+        if group:
+            with contextlib.suppress(ProcessLookupError):  # a fork does not lead its group from the start
+                os.killpg(self.pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):  # it was faster
-            (os.killpg if group else os.kill)(self.pid, signal.SIGKILL)
+            os.kill(self.pid, signal.SIGKILL)
         if self.ended(PATIENCE_S) is None:
             raise TimeoutError(f"process {self.pid} survived SIGKILL")
 
