@@ -10,6 +10,7 @@ import click
 
 from optim.errors import (
     ClusterLostError,
+    DurationError,
     ExportExistsError,
     ProblemError,
     RunExistsError,
@@ -17,12 +18,16 @@ from optim.errors import (
     RunNameError,
     ShoalError,
     SpaceError,
+    SteeringError,
 )
 
 COMMANDS = {
     "run": "Run a run file.",
     "resume": "Go on with a run that was interrupted.",
     "extend": "Change the rules of a run, so that it can go on.",
+    "stop": "End a run, or one of its optimizers.",
+    "pause": "Have a run save and end, to go on later.",
+    "inject": "Start one more optimizer of a run at a point.",
     "serve": "Start the dashboard, and run what is started there.",
     "list": "List all runs.",
     "show": "Show what a run has come to.",
@@ -85,12 +90,14 @@ def exit_code(error: ShoalError) -> int:
     if isinstance(error, ClusterLostError):
         return 75
     bad_input = (
+        DurationError,
         ExportExistsError,
         InvalidSettingsError,
         ProblemError,
         RunExistsError,
         RunNameError,
         SpaceError,
+        SteeringError,
     )
     return 2 if isinstance(error, bad_input) else 1
 

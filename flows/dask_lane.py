@@ -8,7 +8,7 @@ import time
 from distributed import Client
 from prefect_dask.task_runners import PrefectDaskFuture
 
-from flows.interruption import Interruption
+from flows.interruption import INTERRUPTED, Interruption
 from flows.run import OpenRun
 from flows.settings import ClusterSettings, RunSettings
 from flows.task_runner import SharedContextTaskRunner
@@ -61,25 +61,24 @@ class DaskLane:
         )
 
     def drive(self, interruption: Interruption) -> None:
-        """Evaluate whatever the session asks for, until the run ends or a signal asks it to stop.
+        """Evaluate whatever the session asks for, until the run or the session ends, or a signal asks it to stop.
 
-        What is in flight then is waited for and recorded, as long as the interruption has patience. What has not
-        come back by then stays in flight: a resume sends it again.
+        What is in flight then is waited for and recorded, as long as the interruption and the walltime allow. What has
+        not come back by then stays in flight: a resume sends it again.
 
         Raises:
             ClusterLostError: The scheduler went away.
         """
         session = self._run.session
-        interruption.on_request(session.halt)
+        interruption.on_request(lambda: session.halt(INTERRUPTED))
         interruption.on_request(lambda: self._done.put(_WAKE))
         while True:
             while session.in_flight < self._limit() and (submit := session.next()):
                 self._send(submit)
-            if not session.in_flight or not interruption.patience_s:
+            patience_s = min(interruption.patience_s, session.patience_s)
+            if not session.in_flight or not patience_s:
                 return
-            done = self._wait(
-                min(session.next_deadline_s - session.clock(), interruption.patience_s, PULSE_S)
-            )
+            done = self._wait(min(session.next_deadline_s - session.clock(), patience_s, PULSE_S))
             if done is not _WAKE:
                 session.hand_back(self._result(*done))
             else:

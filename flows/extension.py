@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import socket
 from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from flows.provenance import this_person
 from flows.run_files.faults import Fault, InvalidSettingsError, Places, faults_of, located
 from flows.run_files.given import as_plain_data
 from flows.run_files.overrides import override
@@ -43,7 +42,7 @@ def extend(folder: RunFolder, overrides: Sequence[str]) -> RunSettings:
         after = _changed(before, overrides, f"run {folder.name}", reader)
         if after == before:
             return after
-        text = f"{', '.join(overrides)} (by {getpass.getuser()} on {socket.gethostname()})"
+        text = f"{', '.join(overrides)} (by {this_person()})"
         data = json.dumps({"settings": after.model_dump(mode="json")})
         inputs = sum(1 for _ in reader.journal())
         evaluations = reader.evaluations().sizes["evaluation"]

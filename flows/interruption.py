@@ -21,8 +21,16 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 DRAIN_S = 15.0
 """How long after SIGTERM a run waits for what is in flight; the rest of the 30 s is for the workers' end."""
+INTERRUPTED = "interrupted; what was finished is saved"
+"""The reason that a run then gives."""
 STANDARD_ERROR = 2
+SOON_S = 0.001
+"""A timer of 0 s is none."""
 NOTICE = b"\nStopping when what is in flight has come back; a second time: at once.\n"
+
+
+class GivenUp(BaseException):
+    """The time is over; what runs in the main thread must end where it stands."""
 
 
 class Interruption:
@@ -64,6 +72,18 @@ class Interruption:
         for listener in self._listeners:
             listener()
 
+    def give_up_within(self, seconds: float) -> None:
+        """Raise `GivenUp` then, in the middle of whatever the main thread does, unless that is planned earlier."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        planned_s = signal.getitimer(signal.ITIMER_REAL)[0] or math.inf
+        if seconds < planned_s:
+            signal.setitimer(signal.ITIMER_REAL, max(seconds, SOON_S))
+
+    def give_up_no_more(self) -> None:
+        """Forget `give_up_within`."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
@@ -73,8 +93,14 @@ def interruptible() -> Iterator[Interruption]:
         yield interruption
         return
     before = {number: signal.signal(number, interruption.request) for number in SIGNALS}
+    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, _give_up)
     try:
         yield interruption
     finally:
+        interruption.give_up_no_more()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _give_up(number: int, frame: FrameType | None) -> None:
+    raise GivenUp

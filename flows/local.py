@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from flows.interruption import interruptible
+from flows.interruption import INTERRUPTED, GivenUp, interruptible
 from flows.reports.outlook import Outlook
 from flows.run import RunRequest, RunResult, opened_run
 from optim.in_process import drive
 from optim.problem import Loss
 from tasks.loss import load_loss
 
+OUTLIVED = "walltime: it ended while an evaluation ran"
+
 
 def run_in_process(request: RunRequest, loss: Loss, outlook: Outlook) -> RunResult:
-    """Run in this process, one evaluation after the other, until the run ends or a signal asks it to stop.
+    """Run in this process, one evaluation after the other, until the run or the session ends, or a signal asks to stop.
+
+    An evaluation that takes longer than the walltime, or than whoever sent SIGTERM waits, is given up.
 
     Args:
         request: What to run; its validation loss, if there is one, is loaded by its name.
@@ -22,10 +26,16 @@ def run_in_process(request: RunRequest, loss: Loss, outlook: Outlook) -> RunResu
         StoreError: The name is taken or not allowed, or the run cannot be written.
     """
     with interruptible() as interruption, opened_run(request, "in-process", outlook) as run:
-        interruption.on_request(run.session.halt)
+        interruption.on_request(lambda: run.session.halt(INTERRUPTED))
+        interruption.on_request(lambda: interruption.give_up_within(interruption.patience_s))
+        interruption.give_up_within(run.session.patience_s)
         validation = request.settings.validation
-        if validation is None:
-            drive(run.session, loss)
-        else:
-            drive(run.session, loss, load_loss(validation.problem, request.code_folder))
+        losses = [loss] if validation is None else [loss, load_loss(validation.problem, request.code_folder)]
+        try:
+            drive(run.session, *losses)
+        except GivenUp:
+            run.session.halt(run.session.halted or OUTLIVED)
+            run.logger.warning("The evaluation that ran is given up; a resume makes it again")
+        finally:
+            interruption.give_up_no_more()
     return run.result(interruption())

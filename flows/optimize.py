@@ -18,6 +18,7 @@ from prefect.states import Cancelled, Completed, Failed
 from flows.cluster import task_runner
 from flows.crashed import mark_crashed
 from flows.dask_lane import DaskLane
+from flows.durations import end_after
 from flows.interruption import Interruption, interruptible
 from flows.location import runs_location
 from flows.reports.outlook import Outlook
@@ -50,6 +51,7 @@ def optimize(
     overrides: list[str] | None = None,
     settings: RunSettings | None = None,
     code_folder: str | None = None,
+    walltime: str | None = None,
 ) -> State[RunResult]:
     """Run many optimizers on one problem, watched and managed.
 
@@ -61,6 +63,7 @@ def optimize(
         overrides: Settings that win over the run file, as `exit_condition.1.max=500`.
         settings: Full settings, in place of a run file.
         code_folder: With settings: where user code is looked for besides installed packages.
+        walltime: Save and end before so much time has passed, as 23h50m, to be resumed later.
 
     Returns:
         Completed with a `RunResult`; Failed; or Cancelled when a signal interrupted it. What a person can mend is in
@@ -69,38 +72,45 @@ def optimize(
     """
     chosen = [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
     try:
+        ends_at = end_after(walltime)
         if (begun := _begun_by_this_flow_run(run_file, settings, overrides or [])) is not None:
-            return _carried_on(begun)
+            return _carried_on(begun, ends_at=ends_at)
         file, found, run_file_folder = _settings(run_file, settings, chosen)
         with task_runner(found.cluster) as runner:
             runner.prepare(evaluate, validate)
             with located(file.name, file.places):
                 request = _request(runner, found, file, name or None, run_file_folder or code_folder)
-            return _concluded(_run_on(runner, request))
+            return _concluded(_run_on(runner, request._replace(ends_at=ends_at)))
     except ShoalError as error:
         return _refused(error)
 
 
 @flow(name="resume", persist_result=False)
-def resume(name: str, location: str | None = None, accept_divergence: bool = False) -> State[RunResult]:
+def resume(
+    name: str, location: str | None = None, accept_divergence: bool = False, walltime: str | None = None
+) -> State[RunResult]:
     """Go on with a run, however it was interrupted.
 
     Args:
         name: Of the run.
         location: Folder of all runs; by default `SHOAL_LOCATION`, or else `./runs`.
         accept_divergence: Let an optimizer that does something else here than before go on from its best.
+        walltime: As for `optimize`.
 
     Returns:
         As `optimize`. A run that has finished is left as it is. Failed with a `ShoalError`, too, when there is no such
         run, when another process works on it, or when it would do something else here than it did before.
     """
     try:
-        return _carried_on(RunFolder.find(runs_location(location), name), accept_divergence)
+        ends_at = end_after(walltime)
+        return _carried_on(RunFolder.find(runs_location(location), name), accept_divergence, ends_at)
     except ShoalError as error:
         return _refused(error)
 
 
-def _carried_on(folder: RunFolder, accept_divergence: bool = False) -> State[RunResult]:
+def _carried_on(
+    folder: RunFolder, accept_divergence: bool = False, ends_at: float | None = None
+) -> State[RunResult]:
     attributes = read_attributes(folder.store)
     if attributes["status"] == "finished":
         result = RunResult(folder.path, "finished", attributes["reason"], is_interrupted=False)
@@ -109,7 +119,7 @@ def _carried_on(folder: RunFolder, accept_divergence: bool = False) -> State[Run
     if holder := folder.holder():
         raise RunLockedError(f"{folder.path} is being worked on by {holder}")
     mark_crashed([folder], PREFECT_API_URL.value())
-    request = request_to_resume(folder, str(runtime.flow_run.id), accept_divergence)
+    request = request_to_resume(folder, str(runtime.flow_run.id), accept_divergence, ends_at)
     with task_runner(request.settings.cluster) as runner:
         runner.prepare(evaluate, validate)
         return _concluded(_run_on(runner, request))
@@ -197,7 +207,7 @@ def _name_flow_run(name: str) -> None:
 
 
 def _wait_for_records(run: OpenRun, ended: int, interruption: Interruption) -> None:
-    patience_s = min(RECORDS_S, interruption.patience_s)
+    patience_s = min(RECORDS_S, interruption.patience_s, run.session.patience_s)
     recorded = wait_until_recorded(runtime.flow_run.id, ended, patience_s)
     if recorded is None:
         run.logger.warning(

@@ -5,6 +5,7 @@ Linear algebra rounds differently on another CPU or thread count, so a replay ha
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
 import socket
@@ -52,3 +53,8 @@ def check_modules() -> None:
 def this_process() -> str:
     """Who works on a run: process and machine."""
     return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def this_person() -> str:
+    """Who asks something of a run."""
+    return f"{getpass.getuser()} on {socket.gethostname()}"

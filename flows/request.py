@@ -67,7 +67,10 @@ def request_for(
 
 
 def request_to_resume(
-    folder: RunFolder, flow_run_id: str = "", accept_divergence: bool = False
+    folder: RunFolder,
+    flow_run_id: str = "",
+    accept_divergence: bool = False,
+    ends_at: float | None = None,
 ) -> RunRequest:
     """A request to go on with a run, by what its store says: the run file may have changed since.
 
@@ -75,6 +78,7 @@ def request_to_resume(
         folder: Of the run.
         flow_run_id: Of the Prefect flow run that goes on with it; empty: none.
         accept_divergence: Let an optimizer that does something else than before go on from its best.
+        ends_at: When the session must be over, seconds since the epoch; None: it takes what it takes.
 
     Raises:
         StoreError: The run cannot be read.
@@ -89,6 +93,7 @@ def request_to_resume(
         flow_run_id=flow_run_id,
         resumes=folder,
         accept_divergence=accept_divergence,
+        ends_at=ends_at,
     )
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from flows.inbox import Inbox
 from flows.kernel import one_thread
 from flows.location import runs_location
 from flows.provenance import check_modules, provenance, this_process
@@ -28,10 +29,13 @@ from optim.replay import Replayed
 from optim.session import Session
 from optim.space import Space
 from optim.store import RunFolder, RunWriter, open_run
+from optim.walltime import Walltime
 
 Lane = Literal["in-process", "dask"]
 Status = Literal["running", "paused", "finished", "failed"]
 SEED_BITS = 32
+INBOX_S = 0.5
+"""How often a run looks whether anybody wants anything of it."""
 
 
 class RunRequest(NamedTuple):
@@ -48,6 +52,7 @@ class RunRequest(NamedTuple):
         advice: What a person should look at again.
         resumes: The run to go on with; None: it is a new one.
         accept_divergence: Let an optimizer that does something else than before go on from its best.
+        ends_at: When the session must be over, seconds since the epoch; None: it takes what it takes.
     """
 
     settings: RunSettings
@@ -60,6 +65,7 @@ class RunRequest(NamedTuple):
     advice: tuple[str, ...] = ()
     resumes: RunFolder | None = None
     accept_divergence: bool = False
+    ends_at: float | None = None
 
 
 class RunResult(NamedTuple):
@@ -117,7 +123,7 @@ class OpenRun:
     def reason(self) -> str:
         """Why it ended, or came to rest."""
         end = self.session.finish or self.session.pause
-        return end.reason if end else "interrupted; what was finished is saved"
+        return end.reason if end else self.session.halted
 
 
 @contextmanager
@@ -158,7 +164,10 @@ def opened_run(
         if replayed:
             session.take_over(replayed)
         try:
+            if request.ends_at is not None:
+                session.end_before(Walltime(request.ends_at - began_at))
             session.begin(this_process())
+            session.every(INBOX_S, Inbox(folder.inbox, session, logger, writer.flush).look)
             with outlook.following(f"{folder.name}: {request.problem_name}", session, logger):
                 yield run
         except ClusterLostError as error:

@@ -91,3 +91,11 @@ class ExportError(ShoalError):
 
 class ExportExistsError(ExportError):
     """There is something already where an export shall go."""
+
+
+class SteeringError(ShoalError):
+    """A run cannot do what somebody asks of it."""
+
+
+class DurationError(ShoalError, ValueError):
+    """A time cannot be read."""

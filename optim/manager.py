@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from optim.ask_tell import EndKind
+from optim.ask_tell import EndKind, Point
 from optim.combination import Combination, Judgement
 from optim.errors import UnknownCallError
 from optim.journal import EventKind
@@ -40,6 +40,7 @@ from optim.randomness import Streams
 from optim.run_state import RunState
 from optim.space import Space
 from optim.spawning import Spawner
+from optim.steering import PauseRun, StartOptimizer, StopOptimizer, StopRun
 from optim.strategy import Strategy
 from optim.verdict import NO, Verdict
 from optim.views import RunView
@@ -122,6 +123,15 @@ class Manager:
             self._session_start()
         elif isinstance(event, SettingsChanged):
             self._change_settings(event.strategy)
+        elif isinstance(event, StopOptimizer):
+            member = self._state.optimizers[event.optimizer - 1]
+            self._end(member, EventKind.BY_HAND, f"stopped by {event.by}")
+        elif isinstance(event, StopRun):
+            self._end_run(Finish(f"stopped by {event.by}", conditions=tuple(self.exit_lines())))
+        elif isinstance(event, PauseRun):
+            self._pause(Pause(f"paused by {event.by}", tuple(self.exit_lines())))
+        elif isinstance(event, StartOptimizer):
+            self._spawn(self.space.to_unit(np.array(event.x)))
         if self.finish is None:
             self._send_waiting()
             self._go_on()
@@ -275,8 +285,7 @@ class Manager:
             if not self._needs_time_limit():
                 self._end_run(Finish(reason, conditions=conditions))
             elif self.pause is None:
-                self.pause = Pause(reason, conditions)
-                self._commands.append(self.pause)
+                self._pause(Pause(reason, conditions))
         elif self._ends_without_loss >= MAX_ENDS_WITHOUT_LOSS:
             self._end_run(
                 Finish(
@@ -289,6 +298,10 @@ class Manager:
             self._end_run(Finish(NOBODY_LEFT, conditions=tuple(self._exit_lines(judgement))))
         return self.finish is not None
 
+    def _pause(self, pause: Pause) -> None:
+        self.pause = pause
+        self._commands.append(pause)
+
     def _may_spawn(self) -> bool:
         waits_for_baseline = (BASELINE, 1) in self._places
         return (
@@ -299,8 +312,8 @@ class Manager:
             and self._places.is_free(self._state.evaluations)
         )
 
-    def _spawn(self) -> None:
-        member, announce = self._spawner.spawn(self._state)
+    def _spawn(self, point: Point | None = None) -> None:
+        member, announce = self._spawner.spawn(self._state, point)
         self._state.add(member)
         self._commands.append(announce)
         if member.living.end is not None:
@@ -345,7 +358,8 @@ class Manager:
             self._state.stopped_before.append(self._state.stopped)
         elif kind is EventKind.STOPPED:
             self._state.stopped += 1
-        self._ends_without_loss = self._ends_without_loss + 1 if member.best_loss == np.inf else 0
+        if kind is not EventKind.BY_HAND:
+            self._ends_without_loss = self._ends_without_loss + 1 if member.best_loss == np.inf else 0
         self._commands.append(Announce(kind, member.number, reason, data))
         self._cancel(self._places.out(member.number))
 

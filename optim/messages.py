@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from optim.journal import EventKind
 from optim.outcome import Outcome
+from optim.steering import Intervention
 from optim.strategy import Strategy
 
 BASELINE = 0
@@ -88,7 +89,9 @@ class PastAccepted(NamedTuple):
     optimizer: int
 
 
-Event = SessionStart | Evaluated | Validated | TimeUp | Dropped | SettingsChanged | PastAccepted
+Event = (
+    SessionStart | Evaluated | Validated | TimeUp | Dropped | SettingsChanged | PastAccepted | Intervention
+)
 
 
 class Submit(NamedTuple):
@@ -133,7 +136,7 @@ class Announce(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """A time limit ends the session, not the run: submit nothing more until the next session starts.
+    """A time limit or a person ends the session, not the run: submit nothing more until the next session starts.
 
     Attributes:
         reason: Why, on one line.

@@ -31,6 +31,7 @@ from optim.messages import (
 )
 from optim.outcome import Outcome
 from optim.past import ACCEPTED
+from optim.steering import read_intervention
 from optim.strategy import Strategy
 
 CARRIED_ON = 1e-9
@@ -56,6 +57,7 @@ class Replayed(NamedTuple):
         failures: How many evaluations failed.
         difference: The largest distance of an asked point from the recorded one, in the unit cube.
         spent_s: How long the run was worked on, by its own clock.
+        interventions: The ids of what people have asked for.
         accepted: The optimizers that do something else than before, which somebody has accepted now.
     """
 
@@ -66,6 +68,7 @@ class Replayed(NamedTuple):
     failures: int
     difference: float
     spent_s: float
+    interventions: frozenset[str] = frozenset()
     accepted: tuple[int, ...] = ()
 
 
@@ -103,6 +106,7 @@ class _Replay:
         self._outstanding: dict[Key, Submit] = {}
         self._cancelled: set[Key] = set()
         self._unwritten: list[EventRow] = []
+        self._interventions: set[str] = set()
         self._inputs = 0
         self._failures = 0
         self._difference = 0.0
@@ -137,6 +141,7 @@ class _Replay:
             self._failures,
             self._difference,
             self._spent_s,
+            frozenset(self._interventions),
         )
 
     def _check_is_complete(self, row: InputRow) -> None:
@@ -186,8 +191,12 @@ class _Replay:
                 return TimeUp(json.loads(row.data)["condition"])
             case EventRow(kind=EventKind.SETTINGS_CHANGED):
                 return SettingsChanged(self._read_strategy(json.loads(row.data)["settings"]))
-            case EventRow(kind=EventKind.INTERVENTION) if ACCEPTED in json.loads(row.data):
-                return PastAccepted(row.optimizer)
+            case EventRow(kind=EventKind.INTERVENTION):
+                if ACCEPTED in json.loads(row.data):
+                    return PastAccepted(row.optimizer)
+                intervention = read_intervention(row.data)
+                self._interventions.add(intervention.id)
+                return intervention
         raise DivergenceError(f"this shoal knows no input of the kind {row.kind!r}")
 
     def _take(self, row: InputRow, key: Key, what: str) -> Submit:

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import insort
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
-from optim.errors import UnknownCallError
+import numpy as np
+
+from optim.errors import SpaceError, UnknownCallError
 from optim.journal import EvaluationRow, EventKind, EventRow, Journal, ValidationRow
 from optim.manager import Manager
 from optim.messages import (
@@ -33,6 +38,8 @@ from optim.messages import (
 from optim.outcome import Outcome
 from optim.past import ACCEPTED
 from optim.replay import Replayed, announced
+from optim.steering import Intervention, StartOptimizer, StopOptimizer
+from optim.walltime import Walltime
 
 Listener = Callable[[Announce], None]
 """Told of every decision of the manager, as it happens."""
@@ -49,7 +56,7 @@ class _Sent(NamedTuple):
 
 class _Deadline(NamedTuple):
     at_s: float
-    condition: int
+    do: Callable[[], None]
 
 
 class Session:
@@ -72,6 +79,7 @@ class Session:
         self.manager = manager
         self.clock = clock
         self.failures = 0
+        self.halted = ""
         self._journal = journal
         self._listener = listener
         self._queue: OrderedDict[_Key, Submit] = OrderedDict()
@@ -79,7 +87,8 @@ class Session:
         self._sequence = 0
         self._spent_s = 0.0
         self._deadlines: list[_Deadline] = []
-        self._is_halted = False
+        self._walltime: Walltime | None = None
+        self._interventions: set[str] = set()
         self._to_drop: list[Dropped] = []
         self._to_accept: list[PastAccepted] = []
 
@@ -90,7 +99,7 @@ class Session:
 
     @property
     def pause(self) -> Pause | None:
-        """Which time limit ended the session, and how; None: none did."""
+        """Which time limit, or who, ended the session, and how; None: nothing did."""
         return self.manager.pause
 
     @property
@@ -103,11 +112,17 @@ class Session:
         """When `tick` should be called at the latest, by the session's clock; inf: never."""
         return self._deadlines[0].at_s if self._deadlines else math.inf
 
+    @property
+    def patience_s(self) -> float:
+        """How long what is in flight may still be waited for, seconds; inf: as long as it takes."""
+        return max(0.0, self._walltime.ends_s - self.clock()) if self._walltime else math.inf
+
     def take_over(self, replayed: Replayed) -> None:
         """Go on where a replay of the journal has brought the manager; before `begin`."""
         self._to_accept = [PastAccepted(optimizer) for optimizer in replayed.accepted]
         self._sequence = replayed.inputs
         self._spent_s = replayed.spent_s
+        self._interventions |= replayed.interventions
         self.failures = replayed.failures
         for row in replayed.unwritten:
             self._journal.add_event(row)
@@ -125,9 +140,9 @@ class Session:
             (condition.allowance_s(self._spent_s), place)
             for place, condition in enumerate(self.manager.strategy.exit_conditions)
         )
-        self._deadlines = sorted(
-            _Deadline(began_s + seconds, place) for seconds, place in allowances if seconds is not None
-        )
+        for seconds, place in allowances:
+            if seconds is not None:
+                self._at(began_s + seconds, partial(self._feed, TimeUp(place)))
         self._feed(SessionStart(), text)
         for past in self._to_accept:
             self._feed(past, text)
@@ -136,20 +151,47 @@ class Session:
         self.tick()
 
     def tick(self) -> None:
-        """Look at the clock: tell the manager which time limits have been reached."""
+        """Look at the clock: do what is due, as telling the manager which time limits have been reached."""
         while self._deadlines and self._deadlines[0].at_s <= self.clock():
-            self._feed(TimeUp(self._deadlines.pop(0).condition))
+            self._deadlines.pop(0).do()
 
-    def halt(self) -> None:
+    def every(self, seconds: float, do: Callable[[], None]) -> None:
+        """Have something done by `tick` again and again, the first time at once."""
+
+        def again() -> None:
+            do()
+            self._at(self.clock() + seconds, again)
+
+        self._at(self.clock(), again)
+
+    def end_before(self, walltime: Walltime) -> None:
+        """Give out nothing that is not expected back within the walltime."""
+        self._walltime = walltime
+
+    def halt(self, reason: str) -> None:
         """Give out nothing more. It only sets a mark, so a signal handler may call it."""
-        self._is_halted = True
+        self.halted = reason
+
+    def steer(self, intervention: Intervention) -> str:
+        """Do what a person asks for, unless it was done before.
+
+        Returns:
+            Why it cannot be done; empty: it is done.
+        """
+        if intervention.id in self._interventions:
+            return ""
+        objection = self._objection(intervention)
+        if not objection:
+            self._interventions.add(intervention.id)
+            self._feed(intervention)
+        return objection
 
     def next(self) -> Submit | None:
-        """Take the next submission, in the order asked; None: there is none now, or a time limit was reached.
+        """Take the next submission, in the order asked; None: there is none now, or the session ends.
 
         Points that violate a constraint are not given out: their result is known, and recorded at once.
         """
-        while self._queue and not (self._is_halted or self.manager.pause):
+        while self._queue and not self._is_ending():
             key, submit = self._queue.popitem(last=False)
             self._sent[key] = _Sent(submit, self.clock())
             violation = self.manager.space.violation(submit.x)
@@ -179,6 +221,33 @@ class Session:
                 f"call {result.call} of optimizer {result.optimizer} was not given out, or was handed back before"
             )
         self._feed(result)
+
+    def _is_ending(self) -> bool:
+        if self._walltime and not self.halted:
+            now_s = self.clock()
+            oldest = next(iter(self._sent.values()), None)
+            self.halted = self._walltime.objection(now_s, oldest.submitted_s if oldest else now_s)
+        return bool(self.halted) or self.manager.pause is not None
+
+    def _objection(self, intervention: Intervention) -> str:
+        run = self.manager.run
+        if self.finish:
+            return f"the run has ended: {self.finish.reason}"
+        if isinstance(intervention, StopOptimizer):
+            number = intervention.optimizer
+            if number > run.started:
+                return f"there is no optimizer {number}; {run.started} were started"
+            if not run.optimizers[number - 1].is_alive:
+                return f"optimizer {number} has ended already"
+        if isinstance(intervention, StartOptimizer):
+            try:
+                self.manager.space.to_unit(np.array(intervention.x))
+            except SpaceError as error:
+                return str(error)
+        return ""
+
+    def _at(self, seconds: float, do: Callable[[], None]) -> None:
+        insort(self._deadlines, _Deadline(seconds, do), key=attrgetter("at_s"))
 
     def _feed(self, event: Event, text: str = "") -> None:
         events: deque[Event] = deque([event])
@@ -230,6 +299,14 @@ class Session:
                 self._journal.add_event(
                     EventRow(self._sequence, before, EventKind.INTERVENTION, optimizer, text=text, data=data)
                 )
+            case Intervention():
+                data = event.model_dump_json()
+                optimizer = event.optimizer if isinstance(event, StopOptimizer) else -1
+                self._journal.add_event(
+                    EventRow(
+                        self._sequence, before, EventKind.INTERVENTION, optimizer, text=str(event), data=data
+                    )
+                )
             case Dropped(optimizer, call):
                 text = "cancelled before it ran"
                 self._journal.add_event(
@@ -237,7 +314,7 @@ class Session:
                 )
 
     def _record_evaluation(self, event: Evaluated, number: int, is_late: bool) -> None:
-        submit, submitted_s = self._sent.pop((event.optimizer, event.call, False))
+        submit, submitted_s = self._taken((event.optimizer, event.call, False))
         self._journal.add_evaluation(
             EvaluationRow(
                 self._sequence,
@@ -260,7 +337,7 @@ class Session:
             self._note_failure(event, number)
 
     def _record_validation(self, event: Validated) -> None:
-        submit, submitted_s = self._sent.pop((event.optimizer, event.call, True))
+        submit, submitted_s = self._taken((event.optimizer, event.call, True))
         self._journal.add_validation(
             ValidationRow(
                 self._sequence,
@@ -278,6 +355,12 @@ class Session:
         )
         if event.outcome is not Outcome.OK:
             self._note_failure(event, submit.validates)
+
+    def _taken(self, key: _Key) -> _Sent:
+        sent = self._sent.pop(key)
+        if self._walltime:
+            self._walltime.took(self.clock() - sent.submitted_s)
+        return sent
 
     def _note_failure(self, event: Evaluated | Validated, number: int) -> None:
         text = event.text or event.outcome.label

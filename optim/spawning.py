@@ -15,6 +15,9 @@ from optim.space import Space
 from optim.strategy import Strategy
 from optim.views import RunView
 
+BY_HAND = "by hand"
+"""What a store has in place of a generator's name where a person said where to start."""
+
 
 class Spawner:
     """Makes a run's optimizers, by the rules of its strategy.
@@ -39,19 +42,26 @@ class Spawner:
             limits.max_optimizers is None or run.started < limits.max_optimizers
         )
 
-    def spawn(self, run: RunView) -> tuple[Member, Announce]:
-        """Start the next optimizer; the announcement says which, and from where."""
+    def spawn(self, run: RunView, point: Point | None = None) -> tuple[Member, Announce]:
+        """Start the next optimizer; the announcement says which, and from where.
+
+        Args:
+            run: So far.
+            point: Where a person wants it, in the unit cube; None: the generator says.
+        """
         strategy, space = self._strategy, self._space
         number = run.started + 1
         at = strategy.optimizer_selector.select(
             len(strategy.optimizers), run, self._streams.stream("selector", number)
         )
         block = strategy.optimizers[at]
-        point = strategy.generator.point(space, run, self._streams.stream("generator", number))
+        generator = BY_HAND
+        if point is None:
+            generator = strategy.generator.type_name()
+            point = strategy.generator.point(space, run, self._streams.stream("generator", number))
         living = self._living(block, number, point)
         member = Member(number, block, living, space.dimension, run.evaluations)
         x = space.to_physical(point)
-        generator = strategy.generator.type_name()
         values = ", ".join(f"{name}={value:.6g}" for name, value in space.named(x).items())
         data = {
             "type": block.type_name(),

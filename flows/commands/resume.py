@@ -14,9 +14,21 @@ import click
     help="Where an optimizer does something else than before (another processor, other versions), let it go on from"
     " its best.",
 )
+@click.option(
+    "--walltime",
+    metavar="TIME",
+    help="Save and end before so much time has passed, as in 23h50m, to be resumed later (exit code 75).",
+)
 @click.option("-v", "--verbose", is_flag=True, envvar="SHOAL_VERBOSE", help="Log every start and end.")
 @click.option("-q", "--quiet", is_flag=True, envvar="SHOAL_QUIET", help="Only warnings, and no report.")
-def command(name: str, location: str | None, accept_divergence: bool, verbose: bool, quiet: bool) -> int:
+def command(
+    name: str,
+    location: str | None,
+    accept_divergence: bool,
+    walltime: str | None,
+    verbose: bool,
+    quiet: bool,
+) -> int:
     """Go on with the run NAME, however it was interrupted, in the lane in which it began.
 
     What counts is its store, not its run file; its problem is imported again. Nothing is evaluated twice but what was
@@ -31,11 +43,13 @@ def command(name: str, location: str | None, accept_divergence: bool, verbose: b
     from rich.console import Console
 
     from flows.commands.ending import end
+    from flows.durations import end_after
     from flows.reports.outlook import Outlook
     from flows.request import request_to_resume
     from optim.errors import RunLockedError
     from optim.store import RunFolder, read_attributes
 
+    ends_at = end_after(walltime)
     folder = RunFolder.find(place, name)
     attributes = read_attributes(folder.store)
     if attributes["status"] == "finished":
@@ -49,7 +63,7 @@ def command(name: str, location: str | None, accept_divergence: bool, verbose: b
         from flows.local import run_in_process
         from tasks.loss import load_loss
 
-        request = request_to_resume(folder, accept_divergence=accept_divergence)
+        request = request_to_resume(folder, accept_divergence=accept_divergence, ends_at=ends_at)
         result = run_in_process(request, load_loss(request.settings.problem, request.code_folder), outlook)
     else:
         from flows.environment import set_prefect_defaults
@@ -65,5 +79,6 @@ def command(name: str, location: str | None, accept_divergence: bool, verbose: b
             name=name,
             location=str(place.resolve()),
             accept_divergence=accept_divergence,
+            walltime=walltime,
         )
     return end(result, quiet)

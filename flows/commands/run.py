@@ -19,6 +19,11 @@ import click
     metavar="KEY=VALUE",
     help="Override a setting, as in generator.type=Random or exit_condition.1.max=500; can be repeated.",
 )
+@click.option(
+    "--walltime",
+    metavar="TIME",
+    help="Save and end before so much time has passed, as in 23h50m, to be resumed later (exit code 75).",
+)
 @click.option("--location", help="Folder of all runs.  [default: SHOAL_LOCATION or ./runs]")
 @click.option("-v", "--verbose", is_flag=True, envvar="SHOAL_VERBOSE", help="Log every start and end.")
 @click.option("-q", "--quiet", is_flag=True, envvar="SHOAL_QUIET", help="Only warnings, and no report.")
@@ -28,6 +33,7 @@ def command(
     seed: int | None,
     local: bool,
     overrides: tuple[str, ...],
+    walltime: str | None,
     location: str | None,
     verbose: bool,
     quiet: bool,
@@ -36,9 +42,11 @@ def command(
     from rich.console import Console
 
     from flows.commands.ending import end
+    from flows.durations import end_after
     from flows.reports.outlook import Outlook
     from flows.request import request_of
 
+    ends_at = end_after(walltime)
     chosen = [*overrides]
     if seed is not None:
         chosen.append(f"seed={seed}")
@@ -51,6 +59,7 @@ def command(
         from flows.local import run_in_process
         from tasks.loss import load_loss
 
+        request = request._replace(ends_at=ends_at)
         result = run_in_process(request, load_loss(request.settings.problem, request.code_folder), outlook)
     else:
         from flows.environment import set_prefect_defaults
@@ -59,6 +68,11 @@ def command(
         from flows.launch import run_as_flow
         from flows.optimize import optimize
 
-        parameters = {"run_file": str(file.resolve()), "name": name, "overrides": chosen}
+        parameters = {
+            "run_file": str(file.resolve()),
+            "name": name,
+            "overrides": chosen,
+            "walltime": walltime,
+        }
         result = run_as_flow(optimize, console, outlook, **parameters)
     return end(result, quiet)

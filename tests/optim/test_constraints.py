@@ -137,7 +137,7 @@ def test_a_run_in_which_everything_violates_fails_by_itself(begun):
 
 def test_a_halted_session_looks_at_no_more_points(begun):
     session, rows = begun(scripted(BAD, GOOD), BELOW)
-    session.halt()
+    session.halt("enough")
     assert session.next() is None
     assert not rows.evaluations
 

@@ -149,7 +149,7 @@ def test_an_interrupted_run_stops_between_evaluations(begun):
 
     def interrupting(x):
         if len(rows.evaluations) == 9:
-            session.halt()
+            session.halt("enough")
         return rosenbrock(x)
 
     drive(session, interrupting)

@@ -61,7 +61,7 @@ def drive_through(session, losses, validation=lambda x: float(x[0])):
     def loss(x):
         found = next(remaining)
         if remaining.__length_hint__() == 0:
-            session.halt()
+            session.halt("enough")
         return found
 
     drive(session, loss, validation)
