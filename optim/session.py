@@ -156,13 +156,9 @@ class Session:
             self._deadlines.pop(0).do()
 
     def every(self, seconds: float, do: Callable[[], None]) -> None:
-        """Have something done by `tick` again and again, the first time at once."""
-
-        def again() -> None:
-            do()
-            self._at(self.clock() + seconds, again)
-
-        self._at(self.clock(), again)
+        """Do something now, and have `tick` do it again and again."""
+        do()
+        self._at(self.clock() + seconds, partial(self.every, seconds, do))
 
     def end_before(self, walltime: Walltime) -> None:
         """Give out nothing that is not expected back within the walltime."""

@@ -92,7 +92,7 @@ def test_an_optimizer_starts_where_a_person_says_beyond_those_that_run(run):
 
 
 def test_a_run_that_a_person_pauses_gives_out_nothing_until_the_next_session(run):
-    session, rows = run
+    session, _ = run
     assert session.steer(wish(PauseRun)) == ""
     assert session.next() is None
     assert session.pause.reason == "paused by ada on engine"
@@ -106,7 +106,9 @@ def test_a_run_that_a_person_stops_has_ended(run):
     assert session.steer(wish(StopRun)) == ""
     assert session.finish.reason == "stopped by ada on engine"
     assert session.next() is None
-    assert [row.text for row in rows.of_kind(EventKind.EXIT) if row.optimizer == -1] == [session.finish.reason]
+    assert [row.text for row in rows.of_kind(EventKind.EXIT) if row.optimizer == -1] == [
+        session.finish.reason
+    ]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,13 @@ def test_a_replay_gives_the_run_that_was_steered_and_knows_what_was_asked_for(be
 
 @pytest.mark.parametrize(
     "text",
-    ["{}", "[]", "nonsense", '{"kind": "launch missiles"}', wish(StopRun).model_dump_json().replace("ada", "a" * 500)],
+    [
+        "{}",
+        "[]",
+        "nonsense",
+        '{"kind": "launch missiles"}',
+        wish(StopRun).model_dump_json().replace("ada", "a" * 500),
+    ],
 )
 def test_what_is_no_wish_is_not_read(text):
     with pytest.raises(ValidationError):
