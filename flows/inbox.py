@@ -64,7 +64,7 @@ class Inbox:
         if not wishes:
             return
         for _, wish in wishes:
-            self._logger.info("Asked to %s", wish)
+            self._logger.info("Asked to %s, by %s", wish, wish.by)
             if objection := self._session.steer(wish):
                 self._logger.warning("Cannot %s: %s", wish, objection)
         self._commit()

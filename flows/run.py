@@ -233,7 +233,7 @@ def _log_beginning(request: RunRequest, run: OpenRun, replayed: Replayed | None)
         logger.info("Run %s in %s, seed %d", folder.name, folder.path, manager.seed)
     else:
         logger.info(
-            "Run %s in %s goes on after %d evaluations; %d were under way and are sent again",
+            "Run %s in %s goes on after %d evaluations; %d that were asked for are sent now",
             folder.name,
             folder.path,
             manager.run.evaluations,
@@ -279,7 +279,7 @@ def _session_attributes(request: RunRequest, earlier: list[str]) -> dict[str, ob
 
 def _conclude(run: OpenRun, writer: RunWriter) -> None:
     end = run.session.finish or run.session.pause
-    conditions = end.conditions if end else run.session.manager.exit_lines()
+    conditions = (end and end.conditions) or run.session.manager.exit_lines()
     if end:
         log_end(run.logger, end)
     else:

@@ -127,9 +127,9 @@ class Manager:
             member = self._state.optimizers[event.optimizer - 1]
             self._end(member, EventKind.BY_HAND, f"stopped by {event.by}")
         elif isinstance(event, StopRun):
-            self._end_run(Finish(f"stopped by {event.by}", conditions=tuple(self.exit_lines())))
+            self._end_run(Finish(f"stopped by {event.by}"))
         elif isinstance(event, PauseRun):
-            self._pause(Pause(f"paused by {event.by}", tuple(self.exit_lines())))
+            self._pause(Pause(f"paused by {event.by}"))
         elif isinstance(event, StartOptimizer):
             self._spawn(self.space.to_unit(np.array(event.x)))
         if self.finish is None:

@@ -140,11 +140,11 @@ class Pause(NamedTuple):
 
     Attributes:
         reason: Why, on one line.
-        conditions: The exit conditions as they stood, one to a line.
+        conditions: The exit conditions as they stood, one to a line; empty: another reason.
     """
 
     reason: str
-    conditions: tuple[str, ...]
+    conditions: tuple[str, ...] = ()
 
 
 class Finish(NamedTuple):

@@ -296,12 +296,10 @@ class Session:
                     EventRow(self._sequence, before, EventKind.INTERVENTION, optimizer, text=text, data=data)
                 )
             case Intervention():
-                data = event.model_dump_json()
+                text, data = f"{event}; asked for by {event.by}", event.model_dump_json()
                 optimizer = event.optimizer if isinstance(event, StopOptimizer) else -1
                 self._journal.add_event(
-                    EventRow(
-                        self._sequence, before, EventKind.INTERVENTION, optimizer, text=str(event), data=data
-                    )
+                    EventRow(self._sequence, before, EventKind.INTERVENTION, optimizer, text=text, data=data)
                 )
             case Dropped(optimizer, call):
                 text = "cancelled before it ran"

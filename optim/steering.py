@@ -28,7 +28,7 @@ class StopOptimizer(Intervention):
     """Its number."""
 
     def __str__(self) -> str:
-        return f"stop optimizer {self.optimizer}, asked for by {self.by}"
+        return f"stop optimizer {self.optimizer}"
 
 
 class StopRun(Intervention):
@@ -37,7 +37,7 @@ class StopRun(Intervention):
     kind: Literal["stop run"] = "stop run"
 
     def __str__(self) -> str:
-        return f"stop the run, asked for by {self.by}"
+        return "stop the run"
 
 
 class PauseRun(Intervention):
@@ -46,7 +46,7 @@ class PauseRun(Intervention):
     kind: Literal["pause run"] = "pause run"
 
     def __str__(self) -> str:
-        return f"pause the run, asked for by {self.by}"
+        return "pause the run"
 
 
 class StartOptimizer(Intervention):
@@ -57,9 +57,7 @@ class StartOptimizer(Intervention):
     """Where, physical units of all parameters."""
 
     def __str__(self) -> str:
-        return (
-            f"start an optimizer at ({', '.join(f'{value:.6g}' for value in self.x)}), asked for by {self.by}"
-        )
+        return f"start an optimizer at ({', '.join(f'{value:.6g}' for value in self.x)})"
 
 
 _Any = Annotated[StopOptimizer | StopRun | PauseRun | StartOptimizer, Field(discriminator="kind")]

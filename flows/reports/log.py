@@ -52,12 +52,6 @@ def log_end(logger: logging.Logger, end: Finish | Pause) -> None:
     """Why the run or its session ended, in the tutorial's layout."""
     if isinstance(end, Finish) and end.failed:
         logger.error("The run failed: %s", end.reason)
-    elif end.conditions and end.reason != NOBODY_LEFT:
-        logger.info("Exit conditions met:\n%s", indented(end.conditions))
     else:
-        logger.info("%s\n%s", end.reason, indented(end.conditions))
-
-
-def indented(lines: Sequence[str]) -> str:
-    """Lines below the text of a message."""
-    return "\n".join(INDENT + line for line in lines)
+        heading = "Exit conditions met:" if end.conditions and end.reason != NOBODY_LEFT else end.reason
+        logger.info("%s", "\n".join([heading, *(INDENT + line for line in end.conditions)]))

@@ -111,7 +111,7 @@ def test_a_run_is_steered_while_it_goes_on(place, going_on):
     assert call("inject", "r", "a=1.25", "b=-0.5").output.startswith(
         "Done: start an optimizer at (1.25, -0.5)"
     )
-    assert call("stop", "r", "--optimizer", "1").output.startswith("Done: stop optimizer 1, asked for by ")
+    assert call("stop", "r", "--optimizer", "1").output.startswith("Done: stop optimizer 1.")
     assert call("pause", "r").output.startswith("Done: pause the run")
     assert going_on.wait(60) == 75
     asked = [read_intervention(row.data) for row in events(place, EventKind.INTERVENTION)]
