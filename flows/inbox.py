@@ -45,27 +45,23 @@ class Inbox:
 
     Args:
         folder: Where the files are.
-        session: What they steer.
         logger: Says what was asked for, and what cannot be done.
         commit: Writes the journal.
     """
 
-    def __init__(
-        self, folder: Path, session: Session, logger: logging.Logger, commit: Callable[[], None]
-    ) -> None:
+    def __init__(self, folder: Path, logger: logging.Logger, commit: Callable[[], None]) -> None:
         self._folder = folder
-        self._session = session
         self._logger = logger
         self._commit = commit
 
-    def look(self) -> None:
-        """Do what is asked for, in the order in which it was."""
+    def look(self, session: Session) -> None:
+        """Have a session do what is asked for, in the order in which it was."""
         wishes = [(path, wish) for path in sorted(self._folder.glob(WISH)) if (wish := self._read(path))]
         if not wishes:
             return
         for _, wish in wishes:
             self._logger.info("Asked to %s, by %s", wish, wish.by)
-            if objection := self._session.steer(wish):
+            if objection := session.steer(wish):
                 self._logger.warning("Cannot %s: %s", wish, objection)
         self._commit()
         for path, _ in wishes:

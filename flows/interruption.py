@@ -40,6 +40,7 @@ class Interruption:
         self.signal: signal.Signals | None = None
         self._drained_by_s = math.inf
         self._listeners: list[Callable[[], None]] = []
+        self._has_timer = False
 
     def __call__(self) -> bool:
         """Whether a signal has arrived."""
@@ -78,26 +79,29 @@ class Interruption:
             return
         planned_s = signal.getitimer(signal.ITIMER_REAL)[0] or math.inf
         if seconds < planned_s:
+            self._has_timer = True
             signal.setitimer(signal.ITIMER_REAL, max(seconds, SOON_S))
 
-    def give_up_no_more(self) -> None:
-        """Forget `give_up_within`."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    def end(self) -> None:
+        """Give nothing up any more, and tell nobody."""
+        if self._has_timer:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        self._listeners.clear()  # they hold the run, and perhaps this
 
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
     """Handle signals until the context ends; outside the main thread, where none arrive, do nothing."""
     interruption = Interruption()
-    if threading.current_thread() is not threading.main_thread():
-        yield interruption
-        return
-    before = {number: signal.signal(number, interruption.request) for number in SIGNALS}
-    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, _give_up)
+    handlers = {**dict.fromkeys(SIGNALS, interruption.request), signal.SIGALRM: _give_up}
+    is_main = threading.current_thread() is threading.main_thread()
+    before = (
+        {number: signal.signal(number, handler) for number, handler in handlers.items()} if is_main else {}
+    )
     try:
         yield interruption
     finally:
-        interruption.give_up_no_more()
+        interruption.end()
         for number, handler in before.items():
             signal.signal(number, handler)
 

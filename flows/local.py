@@ -37,5 +37,5 @@ def run_in_process(request: RunRequest, loss: Loss, outlook: Outlook) -> RunResu
             run.session.halt(run.session.halted or OUTLIVED)
             run.logger.warning("The evaluation that ran is given up; a resume makes it again")
         finally:
-            interruption.give_up_no_more()
+            interruption.end()
     return run.result(interruption())

@@ -167,7 +167,7 @@ def opened_run(
             if request.ends_at is not None:
                 session.end_before(Walltime(request.ends_at - began_at))
             session.begin(this_process())
-            session.every(INBOX_S, Inbox(folder.inbox, session, logger, writer.flush).look)
+            session.every(INBOX_S, Inbox(folder.inbox, logger, writer.flush).look)
             with outlook.following(f"{folder.name}: {request.problem_name}", session, logger):
                 yield run
         except ClusterLostError as error:

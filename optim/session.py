@@ -56,7 +56,9 @@ class _Sent(NamedTuple):
 
 class _Deadline(NamedTuple):
     at_s: float
-    do: Callable[[], None]
+    do: Callable[
+        [Session], None
+    ]  # no bound method: a cycle would be collected in any thread, greenlets only in theirs
 
 
 class Session:
@@ -142,7 +144,7 @@ class Session:
         )
         for seconds, place in allowances:
             if seconds is not None:
-                self._at(began_s + seconds, partial(self._feed, TimeUp(place)))
+                self._at(began_s + seconds, partial(Session._feed, event=TimeUp(place)))
         self._feed(SessionStart(), text)
         for past in self._to_accept:
             self._feed(past, text)
@@ -153,12 +155,12 @@ class Session:
     def tick(self) -> None:
         """Look at the clock: do what is due, as telling the manager which time limits have been reached."""
         while self._deadlines and self._deadlines[0].at_s <= self.clock():
-            self._deadlines.pop(0).do()
+            self._deadlines.pop(0).do(self)
 
-    def every(self, seconds: float, do: Callable[[], None]) -> None:
-        """Do something now, and have `tick` do it again and again."""
-        do()
-        self._at(self.clock() + seconds, partial(self.every, seconds, do))
+    def every(self, seconds: float, do: Callable[[Session], None]) -> None:
+        """Do something with this session now, and have `tick` do it again and again."""
+        do(self)
+        self._at(self.clock() + seconds, partial(Session.every, seconds=seconds, do=do))
 
     def end_before(self, walltime: Walltime) -> None:
         """Give out nothing that is not expected back within the walltime."""
@@ -242,7 +244,7 @@ class Session:
                 return str(error)
         return ""
 
-    def _at(self, seconds: float, do: Callable[[], None]) -> None:
+    def _at(self, seconds: float, do: Callable[[Session], None]) -> None:
         insort(self._deadlines, _Deadline(seconds, do), key=attrgetter("at_s"))
 
     def _feed(self, event: Event, text: str = "") -> None:

@@ -6,11 +6,13 @@ said; a run whose walltime ends is paused (75), saved, and goes on to the end it
 the walltime, or the patience of whoever sent SIGTERM, is cut.
 """
 
+import gc
 import json
 import os
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from flows.cli import main, shoal
 from flows.durations import seconds_of
 from optim.errors import DurationError, RunNameError, SpaceError, SteeringError
 from optim.journal import EventKind
+from optim.session import Session
 from optim.steering import read_intervention
 from optim.store import open_run
 
@@ -28,6 +31,7 @@ LOSS = """\
 import os
 import signal
 import time
+import weakref
 
 
 def loss(x):
@@ -245,3 +249,18 @@ def test_a_walltime_that_is_none_is_bad_input(place, monkeypatch, capsys):
         main()
     assert (ended.value.code, list(Path("runs").glob("*"))) == (2, [])
     assert "given 'soon'" in capsys.readouterr().err
+
+
+def test_a_run_that_is_over_is_freed_at_once(place, monkeypatch):
+    """A cycle would be collected in any thread, and a suspended algorithm can only be ended in its own."""
+    sessions = []
+    begin = Session.begin
+    monkeypatch.setattr(
+        Session, "begin", lambda self, text: (sessions.append(weakref.ref(self)), begin(self, text))
+    )
+    gc.disable()
+    try:
+        call("run", "run.toml", "--local", "--name", "r", "-q")
+        assert [session() for session in sessions] == [None]
+    finally:
+        gc.enable()
