@@ -25,7 +25,8 @@ from tests.torture.place import PATIENCE_S, Job, Place
 from tests.torture.tally import Tally
 
 PAUSE_S = 0.03
-BUDGET = 300
+BUDGET = 700
+"""More than two workers manage before the last session has lost all that it is to lose."""
 WORKER_KILLS = 2
 """In each session, before it is ended another way."""
 MINUTE_S = 60.0
