@@ -30,7 +30,7 @@ BUDGET = 700
 WORKER_KILLS = 2
 """In each session, before it is ended another way."""
 MINUTE_S = 60.0
-EVALUATIONS_PER_MINUTE = 2000
+EVALUATIONS_PER_MINUTE = 3500
 """More than two workers manage."""
 PAUSED = 75
 
