@@ -19,7 +19,7 @@ import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -118,7 +118,8 @@ class SuspendableCall(Generic[Result]):
     result: Result
 
     def __init__(self, function: Callable[[], Result]) -> None:
-        self._greenlet = greenlet(_with_context_of_its_own(function))
+        self._greenlet = greenlet(_without_floating_point_errors(function))
+        self._greenlet.gr_context = _context_inside()
         self._filters: Sequence[Any] = [("ignore", None, Warning, _InsideCall(), 0), *warnings.filters]
 
     def resume(self, losses: Sequence[float] | None) -> Batch | None:
@@ -190,9 +191,15 @@ def pass_by_cobyqa_lock() -> None:
         vars(module)["COBYQA_LOCK"] = _LockForOthers(lock)
 
 
-def _with_context_of_its_own(function: Callable[[], Result]) -> Callable[[object], Result]:
+def _context_inside() -> Context:
+    """Made outside, so that it holds from the first moment: a garbage collector may come before the first line runs."""
+    context = Context()
+    context.run(_is_inside.set, True)
+    return context
+
+
+def _without_floating_point_errors(function: Callable[[], Result]) -> Callable[[object], Result]:
     def run(_losses: object) -> Result:
-        _is_inside.set(True)
         with np.errstate(all="ignore"):
             return function()
 

@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.optimize
+from greenlet import settrace
 
 from optim.optimizers.scipy_bridge import (
     MOST_IDLE,
@@ -249,11 +250,32 @@ def test_the_cobyqa_lock_is_held_by_everybody_else_and_by_no_suspended_call():
     assert not lock._lock.locked()
 
 
+def suspended():
+    objective = Objective(maps_probes=False)
+    call = SuspendableCall(lambda: objective([0.25]))
+    call.resume(None)
+    return call
+
+
+def test_a_call_that_is_closed_before_the_first_line_of_another_one_does_not_disturb_it():
+    objective = Objective(maps_probes=False)
+    first = suspended()
+
+    def close_first(_event, _greenlets):
+        settrace(None)
+        first.close()
+
+    call = SuspendableCall(lambda: objective([0.5]))
+    settrace(close_first)
+    assert call.resume(None).points[0].tolist() == [0.5]
+    assert call.resume([3.0]) is None
+    assert call.result == 3.0
+
+
 def test_a_call_that_is_closed_inside_another_one_does_not_disturb_it():
     """As a garbage collector may do it, at any moment."""
-    forgotten, objective = Objective(maps_probes=False), Objective(maps_probes=False)
-    first = SuspendableCall(lambda: forgotten([0.25]))
-    first.resume(None)
+    objective = Objective(maps_probes=False)
+    first = suspended()
 
     def second():
         first.close()
