@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flows.provenance import provenance
@@ -12,7 +11,7 @@ from flows.settings import RunSettings
 from optim.errors import DivergenceError
 from optim.journal import INPUT_KINDS, EventKind
 from optim.manager import Manager
-from optim.past import Past, accepted_pasts, read_pasts
+from optim.past import Extent, Past, accepted_pasts, read_pasts
 from optim.replay import Replayed, replay
 from optim.store import RunReader
 
@@ -36,40 +35,36 @@ def replayed_run(reader: RunReader, accept_divergence: bool = False) -> tuple[Ma
         accept_divergence: Let an optimizer that does something else than before go on from its best.
 
     Raises:
-        DivergenceError: What computes here does something else; the message has the versions that differ.
+        DivergenceError: What computes here does something else; the message has the versions that differ. Or what was
+            accepted cannot be, because an earlier shoal recorded it.
         DamagedStoreError: A chunk is missing or damaged.
     """
     accepted: list[int] = []
     while True:
-        manager = Manager(
-            first_settings(reader), reader.space(), reader.attributes["seed"], _pasts(reader, accepted)
-        )
         notes = (row for row in reader.event_rows() if row.kind not in INPUT_KINDS)
         try:
+            manager = Manager(
+                first_settings(reader), reader.space(), reader.attributes["seed"], _pasts(reader, accepted)
+            )
             replayed = replay(manager, reader.journal(), notes, _settings)
         except DivergenceError as error:
             if not accept_divergence or error.optimizer in (0, *accepted):
-                raise _explained(error, reader.attributes, accepted) from None
+                raise _explained(error, reader.attributes) from None
             accepted.append(error.optimizer)
         else:
             return manager, replayed._replace(accepted=tuple(accepted))
 
 
 def _pasts(reader: RunReader, accepted: Iterable[int]) -> dict[int, Past]:
-    until = accepted_pasts(reader.event_rows()) | dict.fromkeys(accepted, math.inf)
-    if not until:
+    extents = accepted_pasts(reader.event_rows()) | dict.fromkeys(accepted, Extent())
+    if not extents:
         return {}
-    return read_pasts(until, reader.evaluation_rows(), reader.event_rows(), reader.space())
+    return read_pasts(extents, reader.evaluation_rows(), reader.event_rows(), reader.space())
 
 
-def _explained(
-    error: DivergenceError, attributes: Mapping[str, Any], accepted: Sequence[int]
-) -> DivergenceError:
+def _explained(error: DivergenceError, attributes: Mapping[str, Any]) -> DivergenceError:
     advice = ""
-    if accepted:
-        numbers = ", ".join(map(str, accepted))
-        advice = f"; accepting what optimizer {numbers} does instead is not enough, as where a budget is nearly used up"
-    elif error.optimizer:
+    if error.optimizer:
         advice = f"; with --accept-divergence, optimizer {error.optimizer} goes on from its best"
     return DivergenceError(f"{error}; {_what_differs(attributes)}{advice}", error.optimizer)
 

@@ -66,6 +66,8 @@ class EvaluationRow(NamedTuple):
         sequence: Place among all inputs of the manager, from 0.
         optimizer: Number of the optimizer; 0 for the baseline.
         call: The optimizer's own number of the evaluation, from 1.
+        asked: How many evaluations the optimizer had asked for once this one was told, those that still waited
+            included: the last call of a batch; -1: an earlier shoal wrote the row, and did not say.
         x: The point, physical units, shape (size,): every parameter, also those that are not free.
         loss: As the loss function returned it; nan where it returned none.
         outcome: How it ended.
@@ -81,6 +83,7 @@ class EvaluationRow(NamedTuple):
     sequence: int
     optimizer: int
     call: int
+    asked: int
     x: NDArray[np.float64]
     loss: float
     outcome: Outcome
@@ -131,7 +134,8 @@ class EventRow(NamedTuple):
         evaluation: How many evaluations the run had.
         kind: What happened.
         optimizer: Whom it concerns; -1: nobody in particular.
-        call: Which call of it; -1: none in particular.
+        call: Which call of it; where it was started, has ended or goes on, and where its past was accepted: the last
+            that it had asked for; -1: none in particular.
         text: What a person reads.
         data: Machine-readable detail, as a JSON object; empty: none. A spawn holds `type`, `label`, `settings`
             (an object), `generator` and `x0` (physical units); a stopped optimizer may hold `verdicts`: the

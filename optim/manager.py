@@ -60,6 +60,9 @@ class Manager:
         space: The parameters.
         seed: Of every random number in the run; not negative.
         pasts: Of those optimizers, by number, that do not repeat themselves in a replay.
+
+    Attributes:
+        pasts: As given.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class Manager:
     ) -> None:
         self.space = space
         self.seed = seed
-        self._pasts = pasts
+        self.pasts = pasts
         self._streams = Streams(seed)
         self._state = RunState(space.dimension, self._streams)
         self._places = Places()
@@ -87,7 +90,7 @@ class Manager:
 
     def _obey(self, strategy: Strategy) -> None:
         self.strategy = strategy
-        self._spawner = Spawner(strategy, self.space, self._streams, self._pasts)
+        self._spawner = Spawner(strategy, self.space, self._streams, self.pasts)
         self._stopping = Combination(strategy.stopper_boolean_combination, len(strategy.stoppers))
         self._exiting = Combination(
             strategy.exit_condition_boolean_combination, len(strategy.exit_conditions)
@@ -103,6 +106,10 @@ class Manager:
     def alive(self) -> int:
         """How many optimizers are alive."""
         return self._state.alive
+
+    def asked(self, optimizer: int) -> int:
+        """How many evaluations an optimizer has asked for, those that wait included; the baseline is one."""
+        return 1 if optimizer == BASELINE else self._state.optimizers[optimizer - 1].asked
 
     def handle(self, event: Event) -> list[Command]:
         """Take the next event.

@@ -62,6 +62,11 @@ class Member:
         self._told = 0
 
     @property
+    def asked(self) -> int:
+        """How many evaluations it has asked for: the last call of its latest batch."""
+        return self._asked
+
+    @property
     def is_warm(self) -> bool:
         """Whether it has had its first look round."""
         return self.calls >= self._warm_up

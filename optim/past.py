@@ -2,24 +2,25 @@
 
 Elsewhere linear algebra rounds differently, and an algorithm may go another way than it went. When somebody accepts
 that, what it asked for is not computed again: the journal says it, and where the journal stops the algorithm is started
-anew, from the best point that it had seen. All others find the run exactly as it was.
+anew, from the best point that it had seen. All others find the run exactly as it was: also what was asked for and never
+came back keeps its place in the budget.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import merge
-from operator import attrgetter
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optim.ask_tell import AskTell, Batch, End, EndKind, Point, Start, Steps
-from optim.journal import END_KINDS, EvaluationRow, EventKind, EventRow
+from optim.errors import DivergenceError
+from optim.journal import EvaluationRow, EventKind, EventRow
 from optim.space import Space
 
 ACCEPTED = "past accepted"
@@ -38,14 +39,21 @@ class RecordedBatch(NamedTuple):
     probes: bool
 
 
+class Extent(NamedTuple):
+    """How much of the journal is an optimizer's past; by default all.
+
+    Attributes:
+        before: The place in the journal at which it ends.
+        calls: How many calls there were; what else was asked for then, it asked for after its new start.
+    """
+
+    before: float = math.inf
+    calls: float = math.inf
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What an optimizer has asked for, and how it ended, if it did so by itself.
-
-    The journal does not say which calls were asked for together. They are taken to be as few as the order of what came
-    back allows: to the trajectory and to all decisions that follow from it this makes no difference. Only where a
-    budget is nearly used up may an optimizer find a place earlier than it did, which a replay notices.
-    """
+    """What an optimizer has asked for, and how it ended, if it did so by itself."""
 
     batches: tuple[RecordedBatch, ...]
     end: End | None
@@ -84,90 +92,69 @@ class Past:
             living.close()
 
 
-def accepted_pasts(events: Iterable[EventRow]) -> dict[int, int]:
-    """Whose past was accepted, each with the place in the journal where that was done last."""
+def accepted_pasts(events: Iterable[EventRow]) -> dict[int, Extent]:
+    """Whose past was accepted, and how much each has of it: what counts is when that was done last."""
     return {
-        row.optimizer: row.sequence
+        row.optimizer: Extent(row.sequence, row.call)
         for row in events
         if row.kind is EventKind.INTERVENTION and ACCEPTED in json.loads(row.data)
     }
 
 
 def read_pasts(
-    until: Mapping[int, float], evaluations: Iterable[EvaluationRow], events: Iterable[EventRow], space: Space
+    extents: Mapping[int, Extent],
+    evaluations: Iterable[EvaluationRow],
+    events: Iterable[EventRow],
+    space: Space,
 ) -> dict[int, Past]:
     """The pasts of some optimizers.
 
     Args:
-        until: Which, by number, each with the place in the journal at which its past ends.
+        extents: Of which, by number.
         evaluations: All of the journal, in order.
         events: All of the journal, in order.
         space: Of the run.
+
+    Raises:
+        DivergenceError: An earlier shoal recorded calls of such an optimizer, and not which were asked for together.
     """
-    tracks = {optimizer: _Track() for optimizer in until}
-    rows: Iterator[EvaluationRow | EventRow] = merge(evaluations, events, key=attrgetter("sequence"))
+    own: dict[int, list[EvaluationRow | EventRow]] = {optimizer: [] for optimizer in extents}
+    for row in chain[EvaluationRow | EventRow](evaluations, events):
+        if row.optimizer in extents and row.sequence < extents[row.optimizer].before:
+            own[row.optimizer].append(row)
+    return {optimizer: _past(rows, extents[optimizer].calls, space) for optimizer, rows in own.items()}
+
+
+def _past(rows: Iterable[EvaluationRow | EventRow], calls: float, space: Space) -> Past:
+    known: dict[int, EvaluationRow] = {}
+    asked = set()
+    end = None
     for row in rows:
-        if row.sequence < until.get(row.optimizer, -1):
-            tracks[row.optimizer].follow(row)
-    return {optimizer: track.past(space) for optimizer, track in tracks.items()}
-
-
-class _Track:
-    """Follows one optimizer through the journal, to find out which of its calls were asked for together."""
-
-    def __init__(self) -> None:
-        self._rows: dict[int, EvaluationRow] = {}
-        self._with_previous: set[int] = set()
-        self._calls = 0
-        self._told = 0
-        self._told_at = -1
-        self._rests_since: int | None = None
-        self._end: End | None = None
-
-    def follow(self, row: EvaluationRow | EventRow) -> None:
         if isinstance(row, EvaluationRow):
-            self._came_back(row.call)
-            self._rows[row.call] = row
-            self._tell(row.sequence)
-        elif row.kind is EventKind.DROPPED:
-            self._came_back(row.call)
-        elif row.kind is EventKind.GOES_ON:
-            self._rests_since = None
-            self._tell(row.sequence)
-        elif row.kind in END_KINDS:
-            self._rests_since = row.sequence
-            if row.kind.value in list(EndKind):
-                self._end = End(EndKind(row.kind.value), row.text)
+            if row.asked < 0:
+                raise DivergenceError(
+                    f"what optimizer {row.optimizer} does instead cannot be accepted: an earlier shoal recorded its"
+                    f" call {row.call}, and not which calls were asked for together; resume the run on the processor"
+                    " and with the versions that it began with"
+                )
+            known[row.call] = row
+            asked.add(row.asked)
+        elif row.kind in (EventKind.SPAWN, EventKind.GOES_ON):
+            asked.add(row.call)
+        elif row.kind.value in list(EndKind):
+            end = End(EndKind(row.kind.value), row.text)
+    lasts = sorted(last for last in asked if 0 < last <= calls)
+    batches = (
+        [known.get(call) for call in range(before + 1, last + 1)] for before, last in pairwise([0, *lasts])
+    )
+    return Past(tuple(_batch(batch, space) for batch in batches), end)
 
-    def past(self, space: Space) -> Past:
-        batches: list[list[int]] = []
-        for call in range(1, self._calls + 1):
-            if call in self._with_previous:
-                batches[-1].append(call)
-            else:
-                batches.append([call])
-        return Past(tuple(self._batch(calls, space) for calls in batches), self._end)
 
-    def _came_back(self, call: int) -> None:
-        """It was out together with the first call that had not been told then."""
-        waited_for = self._told + 1
-        if self._rests_since == self._told_at:  # whoever rests asks for nothing: it was out before that, too
-            waited_for = self._told
-        self._with_previous.update(range(waited_for + 1, call + 1))
-        self._calls = max(self._calls, call)
-
-    def _tell(self, sequence: int) -> None:
-        if self._rests_since is None:
-            while self._told + 1 in self._rows:
-                self._told += 1
-                self._told_at = sequence
-
-    def _batch(self, calls: list[int], space: Space) -> RecordedBatch:
-        rows = [self._rows.get(call) for call in calls]
-        return RecordedBatch(
-            tuple(None if row is None else space.to_unit(row.x) for row in rows),
-            any(row is not None and row.probe for row in rows),
-        )
+def _batch(rows: Sequence[EvaluationRow | None], space: Space) -> RecordedBatch:
+    return RecordedBatch(
+        tuple(None if row is None else space.to_unit(row.x) for row in rows),
+        any(row is not None and row.probe for row in rows),
+    )
 
 
 def _anywhere(start: Start, places: NDArray[np.intp] | None) -> Point:

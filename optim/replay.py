@@ -129,6 +129,8 @@ class _Replay:
                     self._compare_note(row.sequence, command)
             if self._next_note is not None and self._next_note.sequence <= row.sequence:
                 raise self._other_decision(self._next_note, None)
+            if isinstance(row, EvaluationRow):
+                self._compare_asked(row.optimizer, row.asked)
         if self._next_note is not None:
             raise DivergenceError(
                 f"the journal has {_in_words(self._next_note)}, which follows from nothing that is in it"
@@ -227,6 +229,20 @@ class _Replay:
             )
         self._difference = max(self._difference, difference)
 
+    def _compare_asked(self, optimizer: int, recorded: int) -> None:
+        """Also of what never came back the number must be right: it decides who finds a place in the budget."""
+        past = self._manager.pasts.get(optimizer)
+        is_from_past = past is not None and recorded <= past.calls
+        if recorded < 0 or is_from_past:  # an earlier shoal did not say; a past cannot be held against itself
+            return
+        asked = self._manager.asked(optimizer)
+        if asked != recorded:
+            raise DivergenceError(
+                f"after evaluation {self._manager.run.evaluations} optimizer {optimizer} had asked for {recorded}"
+                f" evaluations, and in this replay for {asked}",
+                optimizer,
+            )
+
     def _failure_text(self, row: EvaluationRow | ValidationRow, evaluation: int) -> str:
         """What the journal says of a failed evaluation."""
         if row.outcome is Outcome.OK:
@@ -246,9 +262,10 @@ class _Replay:
     def _compare_note(self, sequence: int, announce: Announce) -> None:
         note = self._next_note
         if note is None:  # the journal ends before it
-            self._unwritten.append(announced(sequence, self._manager.run.evaluations, announce))
+            self._unwritten.append(announced(sequence, announce, self._manager))
         elif (note.sequence, note.kind, note.optimizer) == (sequence, announce.kind, announce.optimizer):
             self._next_note = next(self._notes, None)
+            self._compare_asked(note.optimizer, note.call)
         else:
             raise self._other_decision(note if note.sequence == sequence else None, announce)
 
@@ -268,7 +285,10 @@ def _in_words(decision: EventRow | Announce | None) -> str:
     return f"'{decision.kind}' {whose}"
 
 
-def announced(sequence: int, evaluations: int, announce: Announce) -> EventRow:
-    """A decision as the journal has it."""
+def announced(sequence: int, announce: Announce, manager: Manager) -> EventRow:
+    """A decision as the journal has it; the manager has just made it."""
+    asked = manager.asked(announce.optimizer) if announce.optimizer > 0 else -1
     data = json.dumps(dict(announce.data)) if announce.data else ""
-    return EventRow(sequence, evaluations, announce.kind, announce.optimizer, -1, announce.text, data)
+    return EventRow(
+        sequence, manager.run.evaluations, announce.kind, announce.optimizer, asked, announce.text, data
+    )

@@ -294,8 +294,9 @@ class Session:
             case PastAccepted(optimizer):
                 text = f"its past is taken as recorded, and it goes on from its best; accepted by {text}"
                 data = json.dumps({ACCEPTED: {"at_s": self.clock()}})
+                calls = self.manager.pasts[optimizer].calls
                 self._journal.add_event(
-                    EventRow(self._sequence, before, EventKind.INTERVENTION, optimizer, text=text, data=data)
+                    EventRow(self._sequence, before, EventKind.INTERVENTION, optimizer, calls, text, data)
                 )
             case Intervention():
                 text, data = f"{event}; asked for by {event.by}", event.model_dump_json()
@@ -316,6 +317,7 @@ class Session:
                 self._sequence,
                 event.optimizer,
                 event.call,
+                self.manager.asked(event.optimizer),
                 submit.x,
                 event.loss,
                 event.outcome,
@@ -365,5 +367,5 @@ class Session:
         )
 
     def _announce(self, announce: Announce) -> None:
-        self._journal.add_event(announced(self._sequence, self.manager.run.evaluations, announce))
+        self._journal.add_event(announced(self._sequence, announce, self.manager))
         self._listener(announce)

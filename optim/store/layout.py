@@ -14,7 +14,7 @@ import numpy as np
 
 from optim.outcome import Outcome
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Rises with every change that an older reader would misread; `older` reads what came before."""
 
 PARAMETER = "parameter"
@@ -136,6 +136,7 @@ EVALUATIONS = Group(
         Column("sequence", "int64", -1, "place among all inputs of the manager"),
         Column("optimizer", "int32", -1, "number of the optimizer; 0: the baseline"),
         Column("call", "int32", -1, "the optimizer's own number of the evaluation"),
+        Column("asked", "int32", -1, "how many its optimizer had asked for once this was told; -1: unknown"),
         Column("x", "float64", np.nan, "point, each parameter in its own unit", is_point=True),
         Column("loss", "float64", np.nan, "loss"),
         _OUTCOME,
@@ -177,7 +178,9 @@ EVENTS = Group(
         Column("evaluation", "int64", -1, "how many evaluations the run had"),
         Column("kind", "string", "", "what happened"),
         Column("optimizer", "int32", -1, "number of the optimizer; -1: none in particular"),
-        Column("call", "int32", -1, "call of the optimizer; -1: none in particular"),
+        Column(
+            "call", "int32", -1, "call of the optimizer; of a start or end: the last one asked for; -1: none"
+        ),
         Column("text", "string", "", "what a person reads"),
         Column("data", "string", "", "detail, as a JSON object; empty: none"),
     ),

@@ -11,7 +11,8 @@ from optim.store.layout import GROUPS
 def complete(tree: xr.DataTree) -> frozenset[str]:
     """Give a store the arrays that its schema did not have yet, full of fill values.
 
-    Schema 1 had no validations, no inactive or tied parameters, and no verdicts of stoppers.
+    Schema 1 had no validations, no inactive or tied parameters, and no verdicts of stoppers. Schema 2 did not say how
+    many evaluations an optimizer had asked for.
 
     Args:
         tree: The store; it is changed in memory only.

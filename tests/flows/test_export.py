@@ -48,7 +48,7 @@ def evaluation(number, optimizer, call, loss):
     outcome = Outcome.OK if math.isfinite(loss) else Outcome.EXCEPTION
     x = np.array([number / 300, 2.0, 1 + number / 10])
     times = (number, number + 0.25, number + 0.5)
-    return EvaluationRow(number, optimizer, call, x, loss, outcome, False, False, 1, *times, "node1")
+    return EvaluationRow(number, optimizer, call, call, x, loss, outcome, False, False, 1, *times, "node1")
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """Resuming and extending runs by the command, without Prefect.
 
 Invariants: a run that was killed or paused goes on to the same end, bit for bit; one that has finished is left as it
-is; a run with a larger budget given later equals one that had it from the start; what would make another run of it,
-or is not right, is refused and changes nothing.
+is; a run with a larger budget given later equals one that had it from the start; an optimizer that does something else
+than before is an error until that is accepted; what would make another run of it, or is not right, is refused and
+changes nothing.
 """
 
 import json
@@ -17,8 +18,9 @@ from click.testing import CliRunner
 
 from flows.cli import shoal
 from flows.run_files.faults import InvalidSettingsError
-from optim.errors import RunLockedError, RunNameError
+from optim.errors import DivergenceError, RunLockedError, RunNameError
 from optim.journal import EventKind
+from optim.optimizers.cmaes import CMAES
 from optim.store import RunFolder, open_run
 
 LOSS = """\
@@ -140,6 +142,24 @@ def test_a_larger_budget_later_is_a_larger_budget_from_the_start(place):
         if row.kind is EventKind.SETTINGS_CHANGED
     ]
     assert change.text.startswith("exit_condition.1.max=200 (by ")
+
+
+def test_a_divergence_can_be_accepted_until_the_budget_is_used_up(place, monkeypatch):
+    """With optimizers on both sides of the end of a budget: only CMA-ES does something else."""
+    call("run", "run.toml", "--local", "--name", "one", "-q", "--set", "exit_condition.1.max=118")
+    call("extend", "one", "--set", "exit_condition.1.max=120")
+    before = rows("one")
+    other_way = CMAES.steps
+    monkeypatch.setattr(
+        CMAES, "steps", lambda self, start: other_way(self.model_copy(update={"popsize": 9}), start)
+    )
+    with pytest.raises(DivergenceError, match="with --accept-divergence, optimizer 2 goes on from its best"):
+        call("resume", "one")
+    assert call("resume", "one", "-q", "--accept-divergence").return_value == 0
+    call("extend", "one", "--set", "exit_condition.1.max=150")
+    assert call("resume", "one", "-q").return_value == 0
+    assert rows("one")[:118] == before
+    assert len(rows("one")) == 150
 
 
 def test_rules_can_be_added_and_hold_after_the_next_resume_too(place):

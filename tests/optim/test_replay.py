@@ -3,10 +3,11 @@
 Invariants: wherever a journal is cut, also between an input and the decisions that follow from it, a replay and a
 continuation give the journal of the run that was never interrupted, every float bit for bit; with several evaluations
 in flight, what follows from the rest of the inputs is the same too; lost decisions are written once; a journal that
-says something else than the manager does is refused, with the evaluation, the optimizer and the points; a change of
-settings opens a run that had ended, which then is the run that had the new settings from the start; points that were
-rounded elsewhere count as recorded; an optimizer whose divergence is accepted goes on from its best, and so it does in
-every later replay, while all others are what they were.
+says something else than the manager does is refused, with the evaluation, the optimizer and the points, or how much it
+asks for; a change of settings opens a run that had ended, which then is the run that had the new settings from the
+start; points that were rounded elsewhere count as recorded; wherever the journal was cut, an optimizer whose divergence
+is accepted goes on from its best, and so it does in every later replay, while all others are what they were; what an
+earlier shoal wrote goes on as it was, and no divergence from it is accepted.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ import random
 import numpy as np
 import pytest
 
-from optim.ask_tell import Batch
+from optim.ask_tell import Batch, End, EndKind
 from optim.errors import DivergenceError
 from optim.exit_conditions.max_optimizers_converged import MaxOptimizersConverged
 from optim.exit_conditions.max_total_function_calls import MaxTotalFunctionCalls
@@ -39,7 +40,7 @@ from optim.optimizers.random_sampling import RandomSampling
 from optim.optimizers.scipy import GLOBAL, LOCAL, Scipy
 from optim.optimizers.sobol_sampling import SobolSampling
 from optim.outcome import Outcome
-from optim.past import accepted_pasts, read_pasts
+from optim.past import Extent, accepted_pasts, read_pasts
 from optim.replay import replay
 from optim.session import Session
 from optim.space import Parameter, Space
@@ -155,7 +156,8 @@ def _is_session_start(row):
 
 def _essence(row):
     if isinstance(row, EvaluationRow):
-        return (row.optimizer, row.call, row.x.tobytes(), repr(row.loss), row.outcome, row.late, row.probe)
+        told = (row.outcome, row.late, row.probe)
+        return (row.optimizer, row.call, row.asked, row.x.tobytes(), repr(row.loss), *told)
     if isinstance(row, ValidationRow):
         return ("validation", row.optimizer, row.call, row.evaluation, repr(row.loss), row.outcome)
     text = "" if row.kind is EventKind.FAILURE else row.text
@@ -163,7 +165,8 @@ def _essence(row):
 
 
 def evaluations(rows):
-    return shape(rows, (EvaluationRow,))
+    """Without `asked`: a run that ended, and was opened again, asked later for what it would have asked for at once."""
+    return [(*row[:2], *row[3:]) for row in shape(rows, (EvaluationRow,))]
 
 
 SETTINGS = {
@@ -517,6 +520,22 @@ def test_a_call_that_was_never_asked_is_an_error_that_names_it():
     assert caught.value.optimizer == rows[at].optimizer
 
 
+@pytest.mark.parametrize("kind", ["evaluation", EventKind.SPAWN, EventKind.STOPPED])
+def test_another_number_of_evaluations_that_were_asked_for_is_an_error(kind):
+    case = CASES["stopped"]
+    rows = case.driven().rows
+    at = max(at for at, row in enumerate(rows) if kind is getattr(row, "kind", "evaluation"))
+    field = "asked" if kind == "evaluation" else "call"
+    optimizer, recorded = rows[at].optimizer, getattr(rows[at], field)
+    other = rows[at]._replace(**{field: recorded + 3})
+    words = (
+        f"optimizer {optimizer} had asked for {recorded + 3} evaluations, and in this replay for {recorded}"
+    )
+    with pytest.raises(DivergenceError, match=words) as caught:
+        case.replayed(Journal([*rows[:at], other, *rows[at + 1 :]]))
+    assert caught.value.optimizer == optimizer
+
+
 # Roundings
 
 
@@ -582,11 +601,11 @@ def test_what_goes_on_after_a_rounding_is_the_same_in_every_later_replay(shaky):
 
 # Divergence that somebody accepts
 
-MOOD = {"popsize": 6, "shift": 0.0}
+MOOD = {"popsize": 6, "shift": 0.0, "enough": math.inf}
 
 
 class Fickle(Optimizer):
-    """CMA-ES that goes another way after its first generation, as MOOD says."""
+    """CMA-ES that goes another way after its first generation, or has enough of it, as MOOD says."""
 
     def steps(self, start):
         steps, calls = CMAES(popsize=MOOD["popsize"]).steps(start), 0
@@ -595,6 +614,8 @@ class Fickle(Optimizer):
             shift = MOOD["shift"] if calls else 0.0
             answers = yield Batch([np.clip(point + shift, 0.0, 1.0) for point in batch.points])
             calls += len(answers)
+            if calls >= MOOD["enough"]:
+                return End(EndKind.CONVERGED, "that is enough")
             try:
                 batch = steps.send(answers)
             except StopIteration as stop:
@@ -617,9 +638,9 @@ def accepting(case, journal):
     """As `shoal resume --accept-divergence` does it."""
     accepted = []
     while True:
-        until = accepted_pasts(journal.of_kind(EventKind.INTERVENTION)) | dict.fromkeys(accepted, math.inf)
+        extents = accepted_pasts(journal.of_kind(EventKind.INTERVENTION)) | dict.fromkeys(accepted, Extent())
         events = [row for row in journal.rows if isinstance(row, EventRow)]
-        pasts = read_pasts(until, journal.evaluations, events, case.space)
+        pasts = read_pasts(extents, journal.evaluations, events, case.space)
         try:
             manager, replayed = case.replayed(journal, Manager(case.strategy, case.space, SEED, pasts))
         except DivergenceError as error:
@@ -647,18 +668,20 @@ def trajectories(manager):
     ]
 
 
-@pytest.mark.parametrize("mood", MOODS)
-@pytest.mark.parametrize("workers", [1, 3])
-def test_an_optimizer_whose_divergence_is_accepted_leaves_all_others_what_they_were(
-    monkeypatch, workers, mood
-):
-    case = Case(FICKLE)
-    _, whole = with_workers(case, workers, order=5)
-    last = max(row.sequence for row in whole.inputs)
-    parts = [Journal(row for row in whole.rows if row.sequence < cut) for cut in range(2, last - 30, 9)]
-    before = [trajectories(case.replayed(part)[0]) for part in parts]
+def set_mood(monkeypatch, mood):
     for name, value in mood.items():
         monkeypatch.setitem(MOOD, name, value)
+
+
+@pytest.mark.parametrize("mood", MOODS)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_wherever_a_divergence_is_accepted_all_others_are_what_they_were(monkeypatch, workers, mood):
+    case = Case(FICKLE)
+    _, whole = with_workers(case, workers, order=5)
+    end = len(whole.rows)
+    parts = [Journal(whole.rows[:cut]) for cut in (*range(2, end - 18, 12), *range(end - 18, end + 1, 3))]
+    before = [trajectories(case.replayed(part)[0]) for part in parts]
+    set_mood(monkeypatch, mood)
     seen = set()
     for part, trajectory in zip(parts, before, strict=True):
         manager, replayed = accepting(case, part)
@@ -673,9 +696,8 @@ def test_an_optimizer_whose_divergence_is_accepted_leaves_all_others_what_they_w
 def test_it_goes_on_from_its_best_and_so_it_does_in_every_later_replay(monkeypatch, workers, mood):
     case = Case(FICKLE)
     _, whole = with_workers(case, workers, order=5)
-    for name, value in mood.items():
-        monkeypatch.setitem(MOOD, name, value)
-    for cut in (20, 33, 59):
+    set_mood(monkeypatch, mood)
+    for cut in (20, 59, 112):
         rows = [row for row in whole.rows if row.sequence < cut]
         with pytest.raises(DivergenceError):
             case.driven(rows)
@@ -691,13 +713,68 @@ def test_it_goes_on_from_its_best_and_so_it_does_in_every_later_replay(monkeypat
             assert accepted_again == ()
 
 
-def test_it_starts_anew_at_its_best_point(monkeypatch):
+def test_it_starts_anew_at_its_best_point_after_what_it_had_asked_for(monkeypatch):
     case = Case(strategy([Fickle()], 60, parallel_optimizers=1))
     rows = case.driven().rows[:30]
     monkeypatch.setitem(MOOD, "shift", 0.2)
-    best = min((row for row in Journal(rows).evaluations if row.optimizer == 1), key=lambda row: row.loss)
+    asked = rows[-1].asked
+    assert rows[-1].call < asked
     journal, accepted = driven_accepting(case, rows)
     assert accepted == (1,)
-    first = next(row for row in journal.rows[30:] if isinstance(row, EvaluationRow))
-    assert first.x.tolist() == pytest.approx(best.x.tolist(), abs=1e-12)
-    assert first.call == len([row for row in Journal(rows).evaluations if row.optimizer == 1]) + 1
+    own = [row for row in journal.evaluations if row.optimizer == 1]
+    best = min(own[:asked], key=lambda row: row.loss)
+    assert own[asked].call == asked + 1
+    assert own[asked].x.tolist() == pytest.approx(best.x.tolist(), abs=1e-12)
+
+
+@pytest.mark.parametrize("mood", MOODS)
+def test_a_divergence_can_be_accepted_of_a_run_that_is_opened_again(monkeypatch, mood):
+    """What is asked for when it goes on is not part of the past, although the journal has its start before."""
+    generations = 1 + 6 * 2
+    case = Case(strategy([Fickle()], 1 + generations, parallel_optimizers=1))
+    journal = case.driven()
+    assert journal.evaluations[-1].asked == generations  # the end of a batch
+    case.change(journal, "after", strategy([Fickle()], 50, parallel_optimizers=1))
+    set_mood(monkeypatch, mood)
+    whole, accepted = driven_accepting(case, journal.rows)
+    assert accepted == (1,)
+    assert len(whole.evaluations) == 50
+    (intervention,) = whole.of_kind(EventKind.INTERVENTION)
+    assert intervention.call == generations
+    for cut in range(whole.rows.index(intervention) + 1, len(whole.rows), 5):
+        repeated, accepted_again = driven_accepting(case, whole.rows[:cut])
+        assert shape(repeated.rows) == shape(whole.rows)
+        assert accepted_again == ()
+
+
+def test_an_end_that_was_lost_is_none_once_it_is_accepted_that_the_optimizer_goes_on(monkeypatch):
+    case = Case(strategy([Fickle()], 60, parallel_optimizers=1))
+    monkeypatch.setitem(MOOD, "enough", 20)
+    whole = case.driven()
+    rows = whole.rows[: whole.rows.index(whole.of_kind(EventKind.CONVERGED)[0])]
+    set_mood(monkeypatch, {"enough": math.inf, "shift": 0.2})
+    journal, accepted = driven_accepting(case, rows)
+    assert accepted == (1,)
+    assert max(row.call for row in journal.evaluations) == 59
+    for cut in (len(rows) + 2, len(rows) + 9, len(journal.rows)):
+        repeated, accepted_again = driven_accepting(case, journal.rows[:cut])
+        assert shape(repeated.rows) == shape(journal.rows)
+        assert accepted_again == ()
+
+
+def of_an_earlier_shoal(row):
+    """As schema 2 had it."""
+    return row._replace(asked=-1) if isinstance(row, EvaluationRow) else row._replace(call=-1)
+
+
+def test_what_an_earlier_shoal_wrote_goes_on_as_it_was_and_no_divergence_of_it_is_accepted(monkeypatch):
+    case = Case(FICKLE)
+    whole = case.driven()
+    rows = [*map(of_an_earlier_shoal, whole.rows[:40]), *whole.rows[40:80]]
+    again = case.driven(rows)
+    assert shape(again.rows[40:]) == shape(whole.rows[40:])
+    monkeypatch.setitem(MOOD, "shift", 0.2)
+    with pytest.raises(
+        DivergenceError, match="optimizer 1 does instead cannot be accepted: an earlier shoal"
+    ):
+        accepting(case, Journal(rows))

@@ -38,7 +38,7 @@ class Rows:
         x = np.array([1e-3 * (sequence + 1), 2.5])
         times = (sequence + 0.25, sequence + 0.5, sequence + 0.75)
         return EvaluationRow(
-            sequence, optimizer, call, x, loss, outcome, late, sequence % 2 == 1, 2, *times, worker
+            sequence, optimizer, call, call + 3, x, loss, outcome, late, sequence % 2 == 1, 2, *times, worker
         )
 
     def validation(

@@ -54,7 +54,7 @@ def chunks_of_last_commit(path) -> list[str]:
 
 def test_each_missing_chunk_is_named(path) -> None:
     keys = chunks_of_last_commit(path)
-    assert len(keys) == 8 + 2 * (13 + 11 + 7 + 14)
+    assert len(keys) == 8 + 2 * (14 + 11 + 7 + 14)
     opened = open_run(path)
     use_of = {
         "evaluations": lambda: opened.columns(EVALUATIONS),

@@ -193,7 +193,7 @@ def test_the_space_of_a_run_is_read_back(path) -> None:
     constraints = ["rmin > sigma"]
     with RunWriter.create(path, parameters, {"constraints": constraints}, flush_s=NEVER_S) as writer:
         writer.add_evaluation(
-            EvaluationRow(0, 0, 1, np.ones(3), 1.0, Outcome.OK, False, False, 1, 0.0, 0.0, 0.0, "")
+            EvaluationRow(0, 0, 1, 1, np.ones(3), 1.0, Outcome.OK, False, False, 1, 0.0, 0.0, 0.0, "")
         )
     reader = open_run(path)
     assert reader.space().parameters == tuple(parameters)
