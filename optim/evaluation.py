@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import traceback
 from numbers import Real
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ from optim.outcome import Outcome
 from optim.problem import Loss
 
 NAN = float("nan")
+LONGEST_TEXT = 4000
+"""Characters of what a loss raised that are kept."""
 
 
 class LossResult(NamedTuple):
@@ -31,26 +34,42 @@ class LossResult(NamedTuple):
     loss: float
     text: str = ""
     traceback: str = ""
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 def evaluate_loss(loss: Loss, x: ArrayLike) -> LossResult:
-    """Call a loss; nothing that it returns or raises gets past this, but exits and interrupts.
+    """Call a loss; nothing that it returns or raises gets past this, but interrupts.
+
+    A copy of this process that the loss has made, by `os.fork`, ends here: it would go on as a second one of us.
 
     Args:
         loss: Called with an array of its own, which it may change.
         x: Shape (dimension,), physical units.
     """
+    process = os.getpid()
     try:
         returned = loss(np.array(x, dtype=np.float64))
         if type(returned) is not float:
             returned = _real_number(returned)
-    except Exception as error:  # noqa: BLE001  a loss may raise anything; the run goes on
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return LossResult(Outcome.EXCEPTION, NAN, text, traceback.format_exc(), error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a loss may raise anything; the run goes on
+        return LossResult(Outcome.EXCEPTION, NAN, _text_of(error), traceback.format_exc(), error)
+    finally:
+        if os.getpid() != process:
+            os._exit(0)
     if math.isfinite(returned):
         return LossResult(Outcome.OK, returned)
     return LossResult(Outcome.NONFINITE, returned, f"the loss returned {returned}")
+
+
+def _text_of(error: BaseException) -> str:
+    """What a person reads of it, short enough and in characters that any store takes."""
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001  its class is the user's, too
+        message = ""
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    text = text.encode(errors="backslashreplace").decode()
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} ... ({len(text)} characters)"
 
 
 def _real_number(returned: Any) -> float:
@@ -63,7 +82,7 @@ def _real_number(returned: Any) -> float:
         raise TypeError("the loss returned None; it must return one real number")
     number = returned
     if getattr(returned, "shape", None) is not None:  # numpy's arrays and scalars, and what works like them
-        array = np.asarray(returned)
+        array = np.ma.filled(returned, NAN)  # as an array; what is masked is no number
         if array.size != 1:
             raise TypeError(
                 f"the loss returned an array of shape {array.shape}; it must return one real number"

@@ -64,5 +64,5 @@ def _import(name: str, folder: str | None) -> Any:
             where = "among the installed packages" + (f" or in {folder}" if folder is not None else "")
             raise ProblemError(f"no module named {error.name!r} {where}") from None
         raise ProblemError(f"importing {name!r} failed: {type(error).__name__}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ProblemError(f"importing {name!r} failed: {type(error).__name__}: {error}") from error

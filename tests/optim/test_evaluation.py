@@ -4,10 +4,14 @@ Invariants:
 
 * One finite real number, in whatever wrapping, is `ok`; nan and infinities are `nonfinite` and keep their value.
 * Anything else that is returned, and any `Exception`, is `exception` with a text that says what was wrong.
-* Interrupts and exits pass. The loss may change its argument: it is its own.
+* Interrupts pass. The loss may change its argument: it is its own.
+* A copy of the process that the loss makes does not go on with the work of the process.
 """
 
 from __future__ import annotations
+
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -25,11 +29,13 @@ def test_one_real_number_is_the_loss(returned):
     assert type(result.loss) is float
 
 
-@pytest.mark.parametrize("returned", [float("nan"), float("inf"), np.float64("-inf"), np.array([np.inf])])
+@pytest.mark.parametrize(
+    "returned", [float("nan"), float("inf"), np.float64("-inf"), np.array([np.inf]), np.ma.masked]
+)
 def test_what_is_not_finite_keeps_its_value(returned):
     result = evaluate_loss(lambda x: returned, [1.0])
     assert result.outcome is Outcome.NONFINITE
-    assert np.array_equal(result.loss, float(np.asarray(returned).item()), equal_nan=True)
+    assert np.array_equal(result.loss, float(np.ma.filled(returned, np.nan).item()), equal_nan=True)
     assert result.text == f"the loss returned {result.loss}"
 
 
@@ -67,6 +73,46 @@ def test_an_exception_is_an_outcome_with_its_text_and_traceback():
     assert isinstance(result.error, ValueError)
 
 
+class SpeechlessError(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize(
+    ("raised", "text"),
+    [
+        (SystemExit("SCF failed"), "SystemExit: SCF failed"),
+        (SystemExit(), "SystemExit"),
+        (SpeechlessError(), "SpeechlessError"),
+        (ValueError("caf\udce9"), "ValueError: caf\\udce9"),
+        (ValueError("x" * 9999), f"ValueError: {'x' * 3988} ... (10011 characters)"),
+    ],
+)
+def test_whatever_is_raised_has_a_text_that_can_be_kept(raised, text):
+    def loss(x):
+        raise raised
+
+    result = evaluate_loss(loss, [1.0])
+    assert (result.outcome, result.text, result.error) == (Outcome.EXCEPTION, text, raised)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*fork.*:DeprecationWarning"
+)  # newer Pythons warn of forks beside threads
+@pytest.mark.parametrize("ending", ["returns", "raises", "exits"])
+def test_a_copy_of_the_process_ends_where_the_loss_does(ending):
+    def loss(x):
+        if os.fork() == 0 and ending == "raises":
+            raise ValueError
+        if ending == "exits":
+            sys.exit()
+        return 1.0
+
+    evaluate_loss(loss, [1.0])
+    _, status = os.wait()
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
 def test_an_exception_without_a_message_is_still_named():
     def loss(x):
         raise ArithmeticError
@@ -74,7 +120,7 @@ def test_an_exception_without_a_message_is_still_named():
     assert evaluate_loss(loss, [1.0]).text == "ArithmeticError"
 
 
-@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, GeneratorExit])
 def test_interrupts_pass(interrupt):
     def loss(x):
         raise interrupt
