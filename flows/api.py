@@ -69,15 +69,19 @@ def _run_here(problem: Problem | str, settings: RunSettings, name: str | None) -
     from flows.local import run_in_process
     from flows.reports.outlook import Outlook
     from flows.request import request_for
-    from tasks.loss import load_loss
     from tasks.problem import describe, description_of
 
-    if isinstance(problem, Problem):
+    folder = os.getcwd()
+    if isinstance(problem, str):
+        loss, description = None, describe(problem, folder)
+    elif settings.isolation is None:
         loss, description = problem.loss, description_of(problem)
     else:
-        loss, description = load_loss(problem, os.getcwd()), describe(problem, os.getcwd())
-    request = request_for(settings, description, name=name, code_folder=os.getcwd())
-    return run_in_process(request, loss, Outlook())
+        raise ShoalError(
+            "an isolated loss is imported by name; give its problem as 'module:attribute', as in 'my_fit:problem'"
+        )
+    request = request_for(settings, description, name=name, code_folder=folder)
+    return run_in_process(request, Outlook(), loss)
 
 
 def _run_as_flow(settings: RunSettings, name: str | None) -> RunResult:

@@ -12,6 +12,7 @@ from distributed import LocalCluster, Worker
 
 from flows.settings import ClusterSettings
 from flows.task_runner import SharedContextTaskRunner
+from tasks.attempts import MOST_DEATHS
 
 
 def task_runner(settings: ClusterSettings) -> SharedContextTaskRunner:
@@ -27,11 +28,13 @@ def task_runner(settings: ClusterSettings) -> SharedContextTaskRunner:
             cluster_class=settings.cluster_class, cluster_kwargs=settings.kwargs, adapt_kwargs=settings.adapt
         )
     workers = 0 if settings.adapt else settings.workers or os.cpu_count()
+    limit = {} if settings.memory_limit is None else {"memory_limit": int(settings.memory_limit)}
     return SharedContextTaskRunner(
         cluster_class=local_cluster,
         cluster_kwargs={
             "n_workers": workers,
             "threads_per_worker": settings.threads_per_worker,
+            **limit,
             **settings.kwargs,
         },
         adapt_kwargs=settings.adapt,
@@ -40,8 +43,6 @@ def task_runner(settings: ClusterSettings) -> SharedContextTaskRunner:
 
 COMES_BACK_WITHIN = "10 minutes"
 """How long a local worker may take to come back on a machine that is busy with other things."""
-DEATHS = 3
-"""A loss that has taken so many local workers with it is given up, and its evaluation recorded as lost."""
 WORKER_ENVIRONMENT = {
     # Whoever a worker starts finds no package of the user's in place of ours.
     "PYTHONSAFEPATH": "1",
@@ -70,9 +71,10 @@ def local_cluster(**kwargs: Any) -> LocalCluster:
     # Dask gives up a worker that died and is not back in time (by default 15 s), and ends the one that then comes.
     # It asks for this while the cluster runs, so it is set for good.
     dask.config.set({"distributed.deploy.lost-worker-timeout": COMES_BACK_WITHIN})
-    # Not `pre-spawn-environ`, which Dask leaves behind in this process as well.
-    environment = {f"distributed.nanny.environ.{k}": v for k, v in WORKER_ENVIRONMENT.items()}
-    with dask.config.set({"distributed.scheduler.allowed-failures": DEATHS - 1, **environment}):
+    # As arguments, which hold for workers that are started later as well; and not as `pre-spawn-environ`, which Dask
+    # leaves behind in this process.
+    defaults["env"] = {name: os.environ.get(name, value) for name, value in WORKER_ENVIRONMENT.items()}
+    with dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS - 1}):
         return LocalCluster(**{**defaults, **kwargs})  # type: ignore[no-untyped-call]
 
 
@@ -85,4 +87,7 @@ def dask_setup(worker: Worker) -> None:
     logging.getLogger("distributed").setLevel(logging.WARNING)
     # In a flow run that Prefect itself has started, Prefect was imported before Dask set our environment.
     logging.getLogger("prefect.task_runs").setLevel(os.environ["PREFECT_LOGGING_LEVEL"])
+    # One whose loss has leaked is replaced at 95% of its memory. At 80% Dask would have it take no more work, and wait
+    # until there is room again, which never comes.
+    worker.memory_manager.memory_pause_fraction = False
     logging.raiseExceptions = False  # else Prefect says of each log line that its server misses that it does

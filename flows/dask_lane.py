@@ -6,6 +6,7 @@ import queue
 import time
 
 from distributed import Client
+from prefect import Task
 from prefect_dask.task_runners import PrefectDaskFuture
 
 from flows.interruption import INTERRUPTED, Interruption
@@ -13,8 +14,10 @@ from flows.run import OpenRun
 from flows.settings import ClusterSettings, RunSettings
 from flows.task_runner import SharedContextTaskRunner
 from optim.errors import ClusterLostError
-from optim.messages import Evaluated, Submit, Validated
-from tasks.evaluate import CLUSTER_LOST, Evaluation, evaluate, take_evaluation, validate
+from optim.messages import Submit
+from tasks.attempts import Attempts
+from tasks.evaluate import CLUSTER_LOST, evaluate, take_evaluation, validate
+from tasks.evaluation import Evaluation
 
 PER_THREAD = 2
 """Evaluations in flight for each thread of a worker: one that runs and one that waits beside it."""
@@ -26,6 +29,7 @@ PULSE_S = 5.0
 """While nothing comes back, the lane looks this often whether scheduler and workers are still there."""
 
 _WAKE = None
+_Done = tuple[Attempts, PrefectDaskFuture[Evaluation]] | None
 
 
 class DaskLane:
@@ -51,14 +55,14 @@ class DaskLane:
         self._run = run
         self._problem = settings.problem
         self._validation = settings.validation.problem if settings.validation else ""
+        self._isolation = settings.isolation
+        self._retries = settings.evaluation.retries
         self.sent = 0
         self._code_folder = code_folder
         self._runner = runner
         self._has_workers = True
         self._limit = InFlightLimit(settings.evaluation.max_in_flight, settings.cluster, runner.client)
-        self._done: queue.SimpleQueue[tuple[Submit, PrefectDaskFuture[Evaluation]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
 
     def drive(self, interruption: Interruption) -> None:
         """Evaluate whatever the session asks for, until the run or the session ends, or a signal asks it to stop.
@@ -74,18 +78,18 @@ class DaskLane:
         interruption.on_request(lambda: self._done.put(_WAKE))
         while True:
             while session.in_flight < self._limit() and (submit := session.next()):
-                self._send(submit)
+                self._send(Attempts(submit))
             patience_s = min(interruption.patience_s, session.patience_s)
             if not session.in_flight or not patience_s:
                 return
             done = self._wait(min(session.next_deadline_s - session.clock(), patience_s, PULSE_S))
             if done is not _WAKE:
-                session.hand_back(self._result(*done))
+                self._take(*done)
             else:
                 self._look_at_cluster()
             session.tick()
 
-    def _wait(self, at_most_s: float) -> tuple[Submit, PrefectDaskFuture[Evaluation]] | None:
+    def _wait(self, at_most_s: float) -> _Done:
         try:
             return self._done.get(timeout=max(0.0, at_most_s))
         except queue.Empty:
@@ -101,33 +105,41 @@ class DaskLane:
             self._run.logger.warning("There are no Dask workers; the run waits for one.")
         self._has_workers = has_workers
 
-    def _send(self, submit: Submit) -> None:
+    def _send(self, attempts: Attempts) -> None:
         self.sent += 1
+        submit = attempts.submit
         future: PrefectDaskFuture[Evaluation] = self._runner.submit(
-            validate if submit.validates else evaluate,
+            self._task(submit),
             {
                 "problem": self._validation if submit.validates else self._problem,
                 "folder": self._code_folder,
                 "optimizer": submit.optimizer,
                 "call": submit.call,
                 "x": submit.x.tolist(),
+                "isolation": self._isolation,
             },
         )
-        future.add_done_callback(lambda _: self._done.put((submit, future)))
+        future.add_done_callback(lambda _: self._done.put((attempts, future)))
 
-    def _result(self, submit: Submit, future: PrefectDaskFuture[Evaluation]) -> Evaluated | Validated:
-        found = take_evaluation(future)
-        kind = Validated if submit.validates else Evaluated
-        return kind(
-            submit.optimizer,
-            submit.call,
-            found.outcome,
-            found.loss,
-            found.started_s - self._run.began_at,
-            found.finished_s - self._run.began_at,
-            found.worker,
-            text=found.text,
-        )
+    def _take(self, attempts: Attempts, future: PrefectDaskFuture[Evaluation]) -> None:
+        """An attempt has ended: hand back what came of it, or try again."""
+        evaluation, submit = take_evaluation(future), attempts.submit
+        if not evaluation.worker:  # nobody was left to tell the server
+            name = self._task(submit).task_run_name
+            self._runner.mark_crashed(
+                self._task(submit),
+                future.task_run_id,
+                str(name).format(optimizer=submit.optimizer, call=submit.call),
+                evaluation.text,
+            )
+        attempts = attempts.and_(evaluation)
+        if attempts.may_go_on(evaluation.outcome, self._retries):
+            self._send(attempts)
+        else:
+            self._run.session.hand_back(attempts.concluded(evaluation, self._run.began_at))
+
+    def _task(self, submit: Submit) -> Task[..., Evaluation]:
+        return validate if submit.validates else evaluate
 
 
 class InFlightLimit:

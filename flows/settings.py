@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import (
     AliasChoices,
+    ByteSize,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -19,6 +20,7 @@ from optim.errors import ExpressionError, SpaceError
 from optim.options import Options
 from optim.space import Parameter, Space
 from optim.strategy import Contradiction, ContradictionsError, Strategy
+from tasks.child import Isolation
 
 
 class EvaluationSettings(Options):
@@ -26,6 +28,12 @@ class EvaluationSettings(Options):
 
     max_in_flight: PositiveInt | None = None
     """How many evaluations may be with the workers at once; by default twice as many as there are threads."""
+    timeout_s: PositiveFloat | None = None
+    """Seconds after which a loss is killed, with all that it has started; it then runs isolated."""
+    retries: NonNegativeInt = 0
+    """How often an isolated loss that took too long, or ended its process, is tried again."""
+    isolated: bool = False
+    """Evaluate in a process of its own beside each worker, which may crash without harm."""
 
 
 class ClusterSettings(Options):
@@ -37,6 +45,8 @@ class ClusterSettings(Options):
     """Local worker processes; by default as many as there are processors."""
     threads_per_worker: PositiveInt = 1
     """Losses that a worker process evaluates at once; a loss that is Python code gains nothing from more."""
+    memory_limit: ByteSize | None = None
+    """Memory of each local worker, as `2GiB`, and of the process of each isolated loss wherever it runs."""
     address: str | None = None
     """Of a Dask scheduler that runs already, as `tcp://10.0.0.1:8786`."""
     cluster_class: str | None = Field(default=None, alias="class")
@@ -59,6 +69,8 @@ class ClusterSettings(Options):
             others := ", ".join(sorted({"n_workers", *size} & self.kwargs.keys()))
         ):
             raise ValueError(f"kwargs has {others}; without class, use workers and threads_per_worker")
+        if self.memory_limit is not None and "memory_limit" in self.kwargs:
+            raise ValueError("kwargs has memory_limit, too; leave one of them out")
         if self.adapt and self.workers is not None:
             raise ValueError("adapt decides how many workers there are; leave out workers")
         return self
@@ -112,6 +124,23 @@ class RunSettings(Strategy):
         if self.validation is not None:
             found["validation", "problem"] = self.validation.problem
         return found
+
+    @property
+    def isolation(self) -> Isolation | None:
+        """How losses are kept apart from the processes that have them evaluated; None: they are not."""
+        evaluation = self.evaluation
+        if not evaluation.isolated and evaluation.timeout_s is None:
+            return None
+        return Isolation(evaluation.timeout_s, self.cluster.memory_limit)
+
+    @model_validator(mode="after")
+    def _check_memory_limit(self) -> Self:
+        cluster = self.cluster
+        is_elsewhere = cluster.address is not None or cluster.cluster_class is not None
+        if cluster.memory_limit is not None and is_elsewhere and self.isolation is None:
+            message = "the workers have a limit of their own; set evaluation.isolated for one of the loss"
+            raise ContradictionsError([Contradiction(("cluster", "memory_limit"), message)])
+        return self
 
     @model_validator(mode="after")
     def _check_entry_points(self) -> Self:

@@ -37,9 +37,9 @@ from prefect.context import (
 )
 from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, temporary_settings
-from prefect.states import Pending
+from prefect.states import Crashed, Pending
 from prefect.task_engine import run_task_async, run_task_sync
-from prefect.utilities.engine import collect_task_run_inputs_sync
+from prefect.utilities.engine import collect_task_run_inputs_sync, emit_task_run_state_change_event
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 from optim.errors import ClusterError
@@ -116,6 +116,23 @@ class SharedContextTaskRunner(DaskTaskRunner):
         )
         future.task_run_id = task_run_id  # type: ignore[attr-defined]  # where Prefect looks when the future is an input of another task
         return PrefectDaskFuture(task_run_id=task_run_id, wrapped_future=future)
+
+    def mark_crashed(self, task: Task[..., Any], task_run_id: uuid.UUID, name: str, message: str) -> None:
+        """Tell the server of a task run whose worker died, and could not; it would be Running for ever.
+
+        What the server has not recorded yet does not undo it, and if the server is away, nothing happens.
+
+        Args:
+            task: What was submitted.
+            task_run_id: Of its future.
+            name: Of the task run.
+            message: Why it ended.
+        """
+        task_run = _new_task_run(task, task_run_id, {})
+        details = StateDetails(task_run_id=task_run_id, flow_run_id=task_run.flow_run_id)
+        state: State[Any] = Crashed(message=message, state_details=details)
+        known = task_run.model_copy(update={"name": name, "run_count": 1, "end_time": state.timestamp})
+        emit_task_run_state_change_event(known, task_run.state, state)
 
     def _shared_context(self) -> str:
         """The name of the plugin that holds the present context; tags may differ from call to call."""

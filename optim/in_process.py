@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from optim.errors import ProblemError
 from optim.evaluation import evaluate_loss
-from optim.messages import Evaluated, Validated
+from optim.messages import Evaluated, Submit, Validated
 from optim.problem import Loss
 from optim.session import Session
 
@@ -28,20 +30,32 @@ def drive(session: Session, loss: Loss, validation: Loss = _no_validation) -> No
         validation: The validation loss, for runs that have one.
     """
     clock = session.clock
-    while submit := session.next():
+
+    def evaluated(submit: Submit) -> Evaluated | Validated:
         started_s = clock()
         result = evaluate_loss(validation if submit.validates else loss, submit.x)
         kind = Validated if submit.validates else Evaluated
-        session.hand_back(
-            kind(
-                submit.optimizer,
-                submit.call,
-                result.outcome,
-                result.loss,
-                started_s,
-                clock(),
-                WORKER,
-                text=result.text,
-            )
+        return kind(
+            submit.optimizer,
+            submit.call,
+            result.outcome,
+            result.loss,
+            started_s,
+            clock(),
+            WORKER,
+            text=result.text,
         )
+
+    drive_by(session, evaluated)
+
+
+def drive_by(session: Session, evaluated: Callable[[Submit], Evaluated | Validated]) -> None:
+    """As `drive`, with another way to evaluate.
+
+    Args:
+        session: One that has begun.
+        evaluated: Evaluates what was submitted, wherever it likes, and says what has come of it.
+    """
+    while submit := session.next():
+        session.hand_back(evaluated(submit))
         session.tick()

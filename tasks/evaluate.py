@@ -6,11 +6,8 @@ manager imports no user code.
 
 from __future__ import annotations
 
-import os
-import socket
-import time
 from asyncio import CancelledError
-from typing import Any, NamedTuple
+from typing import Any
 
 from distributed import KilledWorker
 from distributed.client import FutureCancelledError
@@ -19,12 +16,11 @@ from prefect import State, task
 from prefect.cache_policies import NO_CACHE
 from prefect_dask.task_runners import PrefectDaskFuture
 
-from optim.errors import ClusterLostError, ProblemError
-from optim.evaluation import LossResult, evaluate_loss
+from optim.errors import ClusterLostError
 from optim.outcome import Outcome
-from tasks.loss import load_loss
+from tasks.child import Isolation, evaluate_in_child
+from tasks.evaluation import NAN, Evaluation, evaluate_here
 
-NAN = float("nan")
 SCHEDULER_LOST = "scheduler-connection-lost"
 """Why Dask's client cancels every future when its scheduler goes away."""
 CLUSTER_LOST = (
@@ -32,28 +28,8 @@ CLUSTER_LOST = (
 )
 
 
-class Evaluation(NamedTuple):
-    """What came of one evaluation.
-
-    Attributes:
-        outcome: How it ended.
-        loss: What the loss returned; nan where it returned no number.
-        text: What a person should know of a failure; empty: nothing went wrong.
-        started_s: When the loss itself was called, seconds since the epoch; nan: it never was.
-        finished_s: When it ended.
-        worker: Host and process id of who called it.
-    """
-
-    outcome: Outcome
-    loss: float
-    text: str = ""
-    started_s: float = NAN
-    finished_s: float = NAN
-    worker: str = ""
-
-
 class EvaluationFailed(Exception):  # noqa: N818  what failed is the evaluation; the dashboard shows this name
-    """The loss raised, or returned no finite number; ends a task run as Failed.
+    """The loss raised, returned no finite number, took too long or ended its process; ends a task run as Failed.
 
     Attributes:
         evaluation: What came of it.
@@ -73,7 +49,14 @@ class EvaluationFailed(Exception):  # noqa: N818  what failed is the evaluation;
     retries=0,
     task_run_name="optimizer {optimizer} call {call}",  # and never a tag: each is a lock on the server
 )
-def evaluate(problem: str, folder: str | None, optimizer: int, call: int, x: list[float]) -> Evaluation:
+def evaluate(
+    problem: str,
+    folder: str | None,
+    optimizer: int,
+    call: int,
+    x: list[float],
+    isolation: Isolation | None = None,
+) -> Evaluation:
     """Evaluate the loss of a problem at one point.
 
     Args:
@@ -82,28 +65,18 @@ def evaluate(problem: str, folder: str | None, optimizer: int, call: int, x: lis
         optimizer: Whose point it is; with `call`, the name of the task run.
         call: The optimizer's own number of it.
         x: The point, physical units.
+        isolation: Evaluate it in a process of its own; None: in this one.
 
     Raises:
-        EvaluationFailed: The loss raised, or returned no finite number.
+        EvaluationFailed: It came to something else than a finite number.
     """
-    started_s = time.time()
-    try:
-        loss = load_loss(problem, folder)
-    except ProblemError as error:
-        result = LossResult(Outcome.EXCEPTION, NAN, f"{type(error).__name__}: {error}", error=error)
-    else:
-        started_s = time.time()
-        result = evaluate_loss(loss, x)
-    evaluation = Evaluation(
-        result.outcome,
-        result.loss,
-        result.text,
-        started_s,
-        time.time(),
-        f"{socket.gethostname()}/{os.getpid()}",
+    evaluation, cause = (
+        evaluate_here(problem, folder, x)
+        if isolation is None
+        else evaluate_in_child(problem, folder, x, isolation)
     )
-    if result.outcome is not Outcome.OK:
-        raise EvaluationFailed(evaluation) from result.error
+    if evaluation.outcome is not Outcome.OK:
+        raise EvaluationFailed(evaluation) from cause
     return evaluation
 
 
@@ -128,7 +101,9 @@ def take_evaluation(future: PrefectDaskFuture[Evaluation]) -> Evaluation:
     except CommClosedError as error:  # it went away while the result was being fetched
         raise ClusterLostError(CLUSTER_LOST) from error
     except KilledWorker as error:
-        return Evaluation(Outcome.WORKER_LOST, NAN, str(error))
+        deaths = error.allowed_failures + 1
+        text = f"{deaths} worker{'s' * (deaths > 1)} died evaluating it, the last one at {error.last_worker.address}"
+        return Evaluation(Outcome.WORKER_LOST, NAN, text, attempts=deaths)
     except CancelledError as error:
         return Evaluation(Outcome.CANCELLED, NAN, str(error))
     except Exception as error:  # noqa: BLE001  what Dask raises where Prefect's engine could not run or answer

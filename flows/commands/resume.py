@@ -61,10 +61,9 @@ def command(
     outlook = Outlook(console, verbose - quiet)
     if attributes["lane"] == "in-process":
         from flows.local import run_in_process
-        from tasks.loss import load_loss
 
         request = request_to_resume(folder, accept_divergence=accept_divergence, ends_at=ends_at)
-        result = run_in_process(request, load_loss(request.settings.problem, request.code_folder), outlook)
+        result = run_in_process(request, outlook)
     else:
         from flows.environment import set_prefect_defaults
 

@@ -57,10 +57,8 @@ def command(
     outlook = Outlook(console, verbose - quiet)
     if local:
         from flows.local import run_in_process
-        from tasks.loss import load_loss
 
-        request = request._replace(ends_at=ends_at)
-        result = run_in_process(request, load_loss(request.settings.problem, request.code_folder), outlook)
+        result = run_in_process(request._replace(ends_at=ends_at), outlook)
     else:
         from flows.environment import set_prefect_defaults
 

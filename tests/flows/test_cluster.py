@@ -3,7 +3,8 @@
 Invariants:
 
 * Settings that contradict each other are refused with what to leave out; what is written reads back the same.
-* Local workers are processes with safe paths and one BLAS thread, which listen on loopback and not to Ctrl-C.
+* Local workers, also those that come late, are processes with safe paths and one BLAS thread, which listen on loopback
+  and not to Ctrl-C.
 """
 
 from __future__ import annotations
@@ -59,10 +60,14 @@ def test_local_workers_are_started_as_promised(cluster, server):
         names = ("PYTHONSAFEPATH", "OPENBLAS_NUM_THREADS", "PREFECT_API_URL")
         return (os.getpid(), *map(os.environ.get, names), signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
 
-    with Client(cluster, set_as_default=False) as client:
-        client.wait_for_workers(2)  # another test may have killed one
-        seen = client.run(look)
-    assert len({pid for pid, *_ in seen.values()} - {os.getpid()}) == 2
+    try:
+        with Client(cluster, set_as_default=False) as client:
+            cluster.scale(3)
+            client.wait_for_workers(3)
+            seen = client.run(look)
+    finally:
+        cluster.scale(2)
+    assert len({pid for pid, *_ in seen.values()} - {os.getpid()}) == 3
     assert {tuple(rest) for _, *rest in seen.values()} == {("1", "1", server, True)}
     assert all(address.startswith("tcp://127.0.0.1:") for address in (*seen, cluster.scheduler_address))
     assert "//127.0.0.1:" in cluster.dashboard_link

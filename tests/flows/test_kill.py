@@ -31,7 +31,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import launch
 from flows.cli import exit_code
-from flows.cluster import COMES_BACK_WITHIN, DEATHS, task_runner
+from flows.cluster import COMES_BACK_WITHIN, task_runner
 from flows.launch import run_as_flow
 from flows.optimize import on_result, optimize, resume
 from flows.run import RunResult
@@ -41,7 +41,9 @@ from flows.task_runner import _SharedContext
 from optim.errors import ClusterError, ClusterLostError, RunLockedError, ServerError
 from optim.outcome import Outcome
 from optim.store import open_run
-from tasks.evaluate import SCHEDULER_LOST, Evaluation, take_evaluation
+from tasks.attempts import MOST_DEATHS
+from tasks.evaluate import SCHEDULER_LOST, take_evaluation
+from tasks.evaluation import Evaluation
 from tests.torture.evidence import Witness, end_faults
 from tests.torture.full_disk import torture_full_disk
 from tests.torture.in_process import torture_in_process, write_run_file
@@ -154,7 +156,7 @@ def test_a_worker_that_comes_while_the_server_is_away_can_work(prefect_home):
 
 
 def test_a_loss_is_given_up_when_it_has_taken_three_workers_with_it(cluster):
-    assert cluster.scheduler.allowed_failures == DEATHS - 1 == 2
+    assert cluster.scheduler.allowed_failures == MOST_DEATHS - 1 == 2
 
 
 def test_waiting_for_records_ends_when_the_server_does_not_answer(prefect_home):

@@ -34,7 +34,8 @@ from prefect.runtime import flow_run
 from flows.server import wait_until_recorded
 from flows.task_runner import SharedContextTaskRunner
 from optim.outcome import Outcome
-from tasks.evaluate import Evaluation, evaluate, take_evaluation
+from tasks.evaluate import evaluate, take_evaluation
+from tasks.evaluation import Evaluation
 
 LOSSES = '''
 import contextvars, os, signal

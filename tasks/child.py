@@ -1,0 +1,225 @@
+"""A loss in a process of its own, which can be killed: it may hang, crash or eat memory, and takes nobody with it.
+
+The process is a plain child with a connection, kept from one evaluation to the next and replaced when it is gone. Pools
+of processes do not do it: pebble's waits for ever for a loss that ends its process with exit code 0, and breaks when a
+process dies between two tasks; all that use multiprocessing refuse to work in a Dask worker, which is daemonic.
+
+Beside it runs a guard, a shell that waits for the end of a pipe. When the process that evaluates losses here is gone,
+however it went, the guard kills the whole process group: the loss, also one that hangs in C code, and the programs that
+it has started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from multiprocessing.connection import Connection, Pipe
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from optim.outcome import Outcome
+from tasks import child_process
+from tasks.child_process import IDLE_S
+from tasks.evaluation import NAN, Evaluation, name_of_process
+
+LOADS_WITHIN_S = 600.0
+"""How long the modules of a loss may take to be imported, where there is a timeout; it counts only from then on."""
+ENDS_WITHIN_S = 2.0
+"""One that has closed its connection has most likely ended; if not by then, it is killed."""
+LOOK_EVERY_S = 0.2
+"""A process whose end nothing tells is found dead within this time: a fork of it may hold its connection open."""
+DIES_WITHIN_S = 10.0
+"""One that hangs in the kernel, as in a dead network file system, is left to itself after this time."""
+
+_GUARD = ("/bin/sh", "-c", "read _; kill -KILL 0")
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""As in the processes that evaluate losses themselves: several threads add up in another order."""
+
+
+class Isolation(NamedTuple):
+    """How a loss is kept apart.
+
+    Attributes:
+        timeout_s: It is killed when it takes longer; None: it may take as long as it likes.
+        memory_limit: Bytes of data that its process may have; None: as many as there are.
+    """
+
+    timeout_s: float | None = None
+    memory_limit: int | None = None
+
+
+class ToldInChild(Exception):  # noqa: N818  not an error itself, but its traceback, for the log of a task run
+    """What a loss raised in another process, as text."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+class Child:
+    """Evaluates losses in another process.
+
+    Args:
+        isolation: How.
+    """
+
+    def __init__(self, isolation: Isolation) -> None:
+        self._isolation = isolation
+        self._process: _Process | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def evaluate(
+        self, entry_point: str, folder: str | None, x: list[float]
+    ) -> tuple[Evaluation, ToldInChild | None]:
+        """Evaluate a loss; arguments as for `evaluate_here`.
+
+        Returns:
+            What came of it, and where it was raised; None: nothing was.
+        """
+        try:
+            process = self._present_process()
+        except OSError as error:
+            return Evaluation(
+                Outcome.WORKER_LOST, NAN, f"no process for the loss can be started: {error}"
+            ), None
+        called_s = NAN
+        try:
+            process.connection.send((entry_point, folder, x))
+            within_s = None if self._isolation.timeout_s is None else LOADS_WITHIN_S
+            answer = process.receive(within_s)
+            if isinstance(answer, float):
+                called_s = answer
+                answer = process.receive(within_s := self._isolation.timeout_s)
+        except TimeoutError:
+            self.end()
+            what = "the loss" if called_s == called_s else "importing the loss"
+            return process.failed(Outcome.TIMEOUT, f"{what} took more than {within_s:g} s", called_s), None
+        except (EOFError, OSError):
+            text = f"the process of the loss ended {process.how_it_ended()}"
+            self.end()
+            return process.failed(Outcome.WORKER_LOST, text, called_s), None
+        evaluation, told, has_ended = answer
+        if has_ended:
+            self.end()
+        return evaluation, ToldInChild(told) if told else None
+
+    def end(self) -> None:
+        """Kill the process, if there is one, and what it has started."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def _present_process(self) -> _Process:
+        if self._process is None or not self._process.is_usable:
+            self.end()
+            self._process = _Process(self._isolation.memory_limit)
+        return self._process
+
+
+class _Process:
+    """One process, until it ends."""
+
+    def __init__(self, memory_limit: int | None) -> None:
+        self.connection, there = Pipe()
+        with there:
+            # The guard leads the group, so that its number stays taken until we have heard of the guard's end.
+            guard = subprocess.Popen(_GUARD, stdin=subprocess.PIPE, process_group=0)
+            command = [
+                sys.executable,
+                "-P",  # no folder of the user's shadows a package
+                child_process.__file__,
+                str(there.fileno()),
+                json.dumps([sys.path, memory_limit]),
+            ]
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    env={**_ENVIRONMENT, **os.environ},
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[there.fileno()],
+                    process_group=guard.pid,
+                )
+            except OSError:
+                guard.communicate()  # closes its pipe, and waits
+                raise
+        self.kill = weakref.finalize(self, _kill, self._process, guard, self.connection)
+        self._used_s = time.monotonic()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it lives, and will not end by itself just now."""
+        return self._process.poll() is None and time.monotonic() - self._used_s < IDLE_S / 2
+
+    def receive(self, within_s: float | None) -> Any:
+        """The next thing that it says.
+
+        Raises:
+            TimeoutError: It did not say anything in that time, seconds.
+            EOFError: It has ended, or said that it will not say anything more.
+        """
+        until_s = math.inf if within_s is None else time.monotonic() + within_s
+        while not self.connection.poll(max(0.0, min(LOOK_EVERY_S, until_s - time.monotonic()))):
+            if self._process.poll() is not None and not self.connection.poll():
+                raise EOFError
+            if time.monotonic() >= until_s:
+                raise TimeoutError
+        answer = self.connection.recv()
+        self._used_s = time.monotonic()
+        return answer
+
+    def how_it_ended(self) -> str:
+        """In words, of one that has just ended."""
+        try:
+            code = self._process.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            return "its connection, and was killed"
+        if code >= 0:
+            return f"with exit code {code}"
+        hint = ", as when memory runs out" if code == -signal.SIGKILL else ""
+        return f"by signal {signal.Signals(-code).name}{hint}"
+
+    def failed(self, outcome: Outcome, text: str, called_s: float) -> Evaluation:
+        """An evaluation of which it could not tell itself."""
+        return Evaluation(outcome, NAN, text, called_s, time.time(), name_of_process(self._process.pid))
+
+
+def _kill(
+    process: subprocess.Popen[bytes], guard: subprocess.Popen[bytes], connection: Connection[Any, Any]
+) -> None:
+    """Kill a whole group, and the process itself, as it may have left the group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says the latter of dead ones
+        os.killpg(guard.pid, signal.SIGKILL)
+    process.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(DIES_WITHIN_S)
+    guard.communicate()
+    connection.close()
+
+
+_of_this_thread = threading.local()
+
+
+def evaluate_in_child(
+    entry_point: str, folder: str | None, x: list[float], isolation: Isolation
+) -> tuple[Evaluation, ToldInChild | None]:
+    """Evaluate a loss in a process that this thread keeps for it; it ends with the thread, or with this process."""
+    kept: tuple[Isolation, Child] | None = getattr(_of_this_thread, "kept", None)
+    if kept is None or kept[0] != isolation:
+        if kept is not None:
+            kept[1].end()
+        kept = _of_this_thread.kept = isolation, Child(isolation)
+    return kept[1].evaluate(entry_point, folder, x)
