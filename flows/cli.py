@@ -20,6 +20,7 @@ from optim.errors import (
     SpaceError,
     SteeringError,
 )
+from optim.printable import printable
 
 COMMANDS = {
     "run": "Run a run file.",
@@ -113,6 +114,6 @@ def main() -> None:
         click.echo("interrupted", err=True)
         code = 130
     except ShoalError as error:
-        click.echo(f"shoal: {error}", err=True)
+        click.echo(printable(f"shoal: {error}"), err=True)
         code = exit_code(error)
     sys.exit(code if isinstance(code, int) else 0)

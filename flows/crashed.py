@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from optim.errors import StoreError
 from optim.store import RunFolder, read_attributes
@@ -56,8 +57,10 @@ def _flow_run_of_dead(folder: RunFolder) -> str:
     try:
         attributes = read_attributes(folder.store)
         if attributes["status"] == "running" and not folder.is_locked:
-            return str(attributes.get("flow_run_id", ""))
-    except StoreError:  # whoever reads the run says what is wrong with it
+            return str(
+                UUID(attributes.get("flow_run_id", ""))
+            )  # nothing else gets into the path of a request
+    except (StoreError, ValueError):  # whoever reads the run says what is wrong with it
         pass
     return ""
 

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from flows.provenance import provenance
 from flows.settings import RunSettings
-from optim.errors import DivergenceError
+from optim.errors import DivergenceError, StoreError
 from optim.journal import INPUT_KINDS, EventKind
 from optim.manager import Manager
 from optim.past import Extent, Past, accepted_pasts, read_pasts
@@ -70,7 +72,12 @@ def _explained(error: DivergenceError, attributes: Mapping[str, Any]) -> Diverge
 
 
 def _settings(data: Mapping[str, Any]) -> RunSettings:
-    return RunSettings.model_validate(data)
+    try:
+        return RunSettings.model_validate(data)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise StoreError(f"the settings in the store cannot be read: {place}: {first['msg']}") from fault
 
 
 def _what_differs(attributes: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ def command(location: str | None) -> None:
     from flows.reports.report import wide_console
     from flows.reports.summary import summarize
     from optim.errors import ShoalError
+    from optim.printable import printable
     from optim.store import list_runs, open_run
 
     place = runs_location(location)
@@ -36,15 +37,18 @@ def command(location: str | None) -> None:
             summary = summarize(folder.name, open_run(folder.store))
         except ShoalError as error:
             table.add_row(
-                Text(folder.name), Text("unreadable", style="red"), "", "", "", "", Text(str(error))
+                Text(printable(folder.name)),
+                Text("unreadable", style="red"),
+                *[""] * 4,
+                Text(printable(str(error))),
             )
             continue
         gone = summary.status == "running" and not folder.is_locked
         if gone:
             left_behind.append(folder)
         table.add_row(
-            Text(folder.name),
-            "running (its process is gone)" if gone else summary.status,
+            Text(summary.name),
+            Text("running (its process is gone)" if gone else summary.status),
             Text(summary.problem),
             str(summary.evaluations),
             str(len(summary.optimizers)),

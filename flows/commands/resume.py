@@ -47,13 +47,14 @@ def command(
     from flows.reports.outlook import Outlook
     from flows.request import request_to_resume
     from optim.errors import RunLockedError
+    from optim.printable import printable
     from optim.store import RunFolder, read_attributes
 
     ends_at = end_after(walltime)
     folder = RunFolder.find(place, name)
     attributes = read_attributes(folder.store)
     if attributes["status"] == "finished":
-        click.echo(f"{name} has finished: {attributes['reason']}. Nothing was changed.")
+        click.echo(f"{name} has finished: {printable(attributes['reason'])}. Nothing was changed.")
         return 0
     if holder := folder.holder():
         raise RunLockedError(f"{folder.path} is being worked on by {holder}")

@@ -56,7 +56,8 @@ def export(
             staging.mkdir()
             _write(name, reader, staging, with_csv, with_netcdf)
             if directory.exists():
-                shutil.copytree(staging, directory, dirs_exist_ok=True)
+                _check_folders(staging, directory)
+                shutil.copytree(staging, directory, dirs_exist_ok=True, copy_function=_copy_new)
             else:
                 staging.rename(directory)
     except OSError as fault:
@@ -72,6 +73,20 @@ def _check_free(directory: Path, overwrite: bool) -> None:
         raise ExportExistsError(
             f"{directory} is not empty; name another directory, or overwrite an earlier export with --force"
         )
+
+
+def _check_folders(staging: Path, directory: Path) -> None:
+    """See that no link leads the files of an export to some other place."""
+    for folder in (path for path in staging.rglob("*") if path.is_dir()):
+        if (target := directory / folder.relative_to(staging)).is_symlink():
+            raise ExportExistsError(
+                f"{target} is a link to another place; remove it, or name another directory"
+            )
+
+
+def _copy_new(source: str, target: str) -> None:
+    Path(target).unlink(missing_ok=True)  # a link would lead to some other file
+    shutil.copy2(source, target)
 
 
 def _write(name: str, reader: RunReader, directory: Path, with_csv: bool, with_netcdf: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from optim.errors import ExportError
 from optim.store import RunReader
 
 
@@ -21,12 +22,20 @@ def write_netcdf(reader: RunReader, path: Path) -> None:
     Args:
         reader: Of the run.
         path: Of the file.
+
+    Raises:
+        ExportError: netCDF cannot hold a text or an attribute, as one with a zero byte.
+        DamagedStoreError: A chunk is missing or damaged.
     """
     groups = {
-        node.path: _plain(node.to_dataset(inherit=False).load().drop_encoding())
-        for node in reader.tree().subtree
+        node.path: _plain(node.to_dataset(inherit=False).drop_encoding()) for node in reader.loaded().subtree
     }
-    xr.DataTree.from_dict(groups).to_netcdf(path, engine="h5netcdf")
+    try:
+        xr.DataTree.from_dict(groups).to_netcdf(path, engine="h5netcdf")
+    except (ValueError, TypeError, OverflowError) as fault:
+        raise ExportError(
+            f"netCDF cannot hold all of the run ({fault}); export it without --netcdf"
+        ) from fault
 
 
 def _plain(dataset: xr.Dataset) -> xr.Dataset:

@@ -16,7 +16,9 @@ from rich.console import Console
 
 from flows.reports.report import WIDE, report
 from flows.reports.summary import RunSummary, optimizer_rows, summarize
+from optim.errors import DamagedStoreError
 from optim.outcome import Outcome
+from optim.printable import printable
 from optim.store import RunReader
 
 LOGGING_INTERVAL = 10
@@ -84,7 +86,7 @@ def _write_optimizers(reader: RunReader, directory: Path) -> None:
     evaluations, validations = reader.evaluations(), reader.validations().sortby("evaluation")
     training, validation = _Results.of(evaluations), _Results.of(validations)
     usable = np.where(evaluations["outcome"] == Outcome.OK, training.losses, np.nan)
-    interval = reader.attributes["settings"].get("logging_interval", LOGGING_INTERVAL)
+    interval = _interval(reader)
     is_free = np.array([parameter.is_free for parameter in reader.space().parameters])
     names = evaluations["parameter"].values[is_free]
     points = evaluations["x"].values
@@ -105,6 +107,15 @@ def _write_optimizers(reader: RunReader, directory: Path) -> None:
             files = folder / "validation_set_results"
             results = validation.at(its_validations)
             _write_lines(files / "running_loss.txt", _loss_lines("validation_set", results))
+
+
+def _interval(reader: RunReader) -> int:
+    interval = reader.attributes["settings"].get("logging_interval", LOGGING_INTERVAL)
+    if not isinstance(interval, int) or interval < 1:
+        raise DamagedStoreError(
+            f"the logging_interval of the run is {interval!r:.100}; it must be a number from 1"
+        )
+    return interval
 
 
 def _by_optimizer(owners: NDArray[np.int32], count: int) -> list[NDArray[np.intp]]:
@@ -166,9 +177,9 @@ def _parameter_lines(
 
 def _word(name: str) -> str:
     """A parameter's name as one word, so that columns can be told apart."""
-    return name.replace(" ", "_")
+    return "_".join(name.split())
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     path.parent.mkdir(exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    path.write_text("".join(f"{printable(line)}\n" for line in lines), encoding="utf-8")

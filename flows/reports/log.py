@@ -11,6 +11,7 @@ from flows.reports.report import last_line
 from optim.journal import EventKind
 from optim.manager import NOBODY_LEFT
 from optim.messages import Announce, Finish, Pause
+from optim.printable import printable
 
 INDENT = " " * 21
 """What lines after the first of a message begin with, to stand below its text."""
@@ -21,6 +22,10 @@ class LineFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("[%(asctime)s] %(message)s", datefmt="%d.%m|%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; what a loss raised may have control characters in it."""
+        return printable(super().format(record))
 
 
 @contextmanager

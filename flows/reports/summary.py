@@ -19,6 +19,7 @@ from flows.reports.statistics import (
     what_stoppers_saved,
 )
 from optim.outcome import Outcome
+from optim.printable import printable
 from optim.space import Space
 from optim.store import RunReader
 
@@ -94,16 +95,16 @@ def summarize(name: str, reader: RunReader) -> RunSummary:
     rows = optimizer_rows(reader.optimizers())
     best = _best(evaluations, space)
     return RunSummary(
-        name=name,
-        status=attributes["status"],
-        reason=attributes.get("reason", ""),
-        problem=attributes["problem"],
+        name=printable(name),
+        status=printable(attributes["status"]),
+        reason=printable(attributes.get("reason", "")),
+        problem=printable(attributes["problem"]),
         seed=attributes["seed"],
         evaluations=evaluations.sizes["evaluation"],
         failures=int((evaluations["outcome"] != Outcome.OK).sum()),
         elapsed_s=_elapsed_s(evaluations),
         best=best,
-        exit_conditions=attributes.get("exit_conditions", ""),
+        exit_conditions=printable(attributes.get("exit_conditions", "")),
         optimizers=[OptimizerSummary(**_optimizer(row)) for row in rows],
         units=_units(space),
         on_bounds=_on_bounds(best, evaluations, space),
@@ -129,7 +130,7 @@ def describe_optimizer(reader: RunReader, number: int) -> OptimizerDetail:
         best_parameters = dict(space.named(reader.evaluations()["x"].values[best_evaluation - 1]))
     return OptimizerDetail(
         **_optimizer(row),
-        settings=json.loads(row["settings"]),
+        settings=_plain(json.loads(row["settings"])),
         generator=row["generator"],
         start=dict(space.named(optimizers["x0"].values[number - 1])),
         verdicts=row["verdicts"],
@@ -140,13 +141,22 @@ def describe_optimizer(reader: RunReader, number: int) -> OptimizerDetail:
 
 
 def optimizer_rows(optimizers: xr.Dataset) -> list[dict[str, Any]]:
-    """The table of optimizers row by row, as plain values."""
+    """The table of optimizers row by row, as plain values; text as a terminal may show it, settings as JSON."""
     columns = {
-        str(name): variable.values.tolist()
+        str(name): variable.values.tolist() if name == "settings" else _plain(variable.values.tolist())
         for name, variable in optimizers.variables.items()
         if variable.dims == ("optimizer",)
     }
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value, its text as a terminal may show it."""
+    if isinstance(value, dict):
+        return {printable(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(_plain, value))
+    return printable(value) if isinstance(value, str) else value
 
 
 def _elapsed_s(evaluations: xr.Dataset) -> float:
@@ -176,7 +186,7 @@ def _on_bounds(best: BestSummary | None, evaluations: xr.Dataset, space: Space) 
 
 
 def _units(space: Space) -> dict[str, str]:
-    return {parameter.name: parameter.unit for parameter in space.parameters}
+    return {parameter.name: printable(parameter.unit) for parameter in space.parameters}
 
 
 def _optimizer(row: dict[str, Any]) -> dict[str, Any]:

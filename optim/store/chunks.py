@@ -44,13 +44,60 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def is_intact(data: bytes) -> bool:
-    """Whether the checksum at the end of a chunk's bytes is that of the others."""
+def decode(data: bytes, dtype: np.dtype[Any], count: int, most_bytes: int) -> NDArray[Any]:
+    """The values of one chunk, of which nothing is taken on trust: a few bytes can ask for all memory there is.
+
+    Args:
+        data: What `encode` gave.
+        dtype: Of the values; object: text.
+        count: How many there must be.
+        most_bytes: How much text there may be at the most.
+
+    Raises:
+        ValueError: The checksum is wrong, or it is no such chunk.
+    """
     try:
-        _CRC32C.decode(data)
+        compressed = bytes(_CRC32C.decode(data))
     except (ValueError, RuntimeError):  # shorter than a checksum; another checksum
-        return False
-    return True
+        raise ValueError("its checksum is wrong") from None
+    try:
+        if dtype.hasobject:
+            return _decode_text(compressed, count, most_bytes)
+        return _decode_numbers(compressed, dtype, count)
+    except (ValueError, RuntimeError) as fault:
+        raise ValueError(f"it does not decode ({fault})") from None
+
+
+def _decode_numbers(compressed: bytes, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+    # https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst
+    sizes = np.frombuffer(compressed[4:16], "<u4")  # uncompressed, of a block, compressed
+    if sizes.tolist()[::2] != [count * dtype.itemsize, len(compressed)]:
+        raise ValueError("it has another size")
+    return np.frombuffer(_BLOSC.decode(compressed), dtype)
+
+
+def _decode_text(compressed: bytes, count: int, most_bytes: int) -> NDArray[Any]:
+    if _size_of_frame(compressed) > most_bytes:
+        raise ValueError("it has too much text")
+    text = _ZSTD.decode(compressed)
+    if int.from_bytes(text[:4], "little") != count:
+        raise ValueError("it has another size")
+    values: NDArray[Any] = _UTF8.decode(text)
+    return values
+
+
+def _size_of_frame(compressed: bytes) -> int:
+    """Bytes of the content of a Zstandard frame, as its header says (RFC 8878, 3.1.1.1); never decoded to more."""
+    if compressed[:4] != b"\x28\xb5\x2f\xfd" or len(compressed) < 5:
+        raise ValueError("it is no Zstandard frame")
+    descriptor = compressed[4]
+    flag, is_single = descriptor >> 6, bool(descriptor & 0x20)
+    start = 5 + (not is_single) + (0, 1, 2, 4)[descriptor & 3]
+    length = (int(is_single), 2, 4, 8)[flag]
+    if not length:
+        raise ValueError("its frame does not say its size")
+    size = int.from_bytes(compressed[start : start + length], "little")
+    return size + 256 if length == 2 else size
 
 
 def codecs(column: Column) -> list[dict[str, Any]]:

@@ -61,8 +61,18 @@ def documents(
             groups[group.name] = _group({}, {path.removeprefix(f"{group.name}/"): own[path] for path in own})
     for group in (EVALUATIONS, VALIDATIONS):
         arrays[f"{group.name}/worker"]["attributes"]["names"] = workers
-    members = {name: _group({}, {}) for name in groups} | arrays
-    return {"": _group(attributes, members)} | groups | arrays
+    return {"": of_root(attributes, arrays)} | groups | arrays
+
+
+def of_root(attributes: Mapping[str, Any], arrays: Mapping[str, Document]) -> Document:
+    """The root's document.
+
+    Args:
+        attributes: Of the root; JSON values.
+        arrays: The documents of all arrays, by path.
+    """
+    groups = {path.rpartition("/")[0] for path in arrays} - {""}
+    return _group(attributes, {name: _group({}, {}) for name in sorted(groups)} | dict(arrays))
 
 
 def to_bytes(document: Document) -> bytes:

@@ -110,7 +110,7 @@ def holder(path: Path) -> Holder | None:
         OSError: The file cannot be opened, or its file system knows no locks.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would keep us waiting
     except FileNotFoundError:
         return None
     try:

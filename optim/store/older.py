@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from optim.store.layout import GROUPS
+from optim.store.layout import GROUPS, Column
 
 
 def complete(tree: xr.DataTree) -> frozenset[str]:
@@ -29,7 +32,7 @@ def complete(tree: xr.DataTree) -> frozenset[str]:
         missing = {
             column.name: (
                 group.dims(column),
-                np.full(rows, column.fill_value, column.numpy_dtype),
+                _filled(column, rows),
                 column.attributes,
             )
             for column in group.columns
@@ -39,3 +42,11 @@ def complete(tree: xr.DataTree) -> frozenset[str]:
             node.dataset = node.to_dataset(inherit=False).assign(missing)
             completed.add(group.name)
     return frozenset(completed)
+
+
+def _filled(column: Column, rows: int) -> NDArray[Any]:
+    """An array that takes no memory, however many rows the store says that it has."""
+    dtype = (
+        np.dtypes.StringDType() if column.is_string else column.numpy_dtype
+    )  # xarray copies arrays of objects
+    return np.broadcast_to(np.array(column.fill_value, dtype), (rows,))

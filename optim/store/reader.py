@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import heapq
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, TypeVar
 
 import fsspec
 import numpy as np
 import xarray as xr
+from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore
 
-from optim.errors import DamagedStoreError, SchemaError, StoreError
+from optim.errors import DamagedStoreError, ShoalError, StoreError
 from optim.journal import INPUT_KINDS, EvaluationRow, EventKind, EventRow, ValidationRow
 from optim.outcome import Outcome
 from optim.space import Parameter, Space
 from optim.store.checked import CheckedStore
-from optim.store.documents import DOCUMENT_NAME, Document
 from optim.store.layout import (
     EVALUATIONS,
     EVENTS,
+    GROUPS,
     OPTIMIZERS,
     PARAMETER,
     PARAMETERS,
@@ -33,8 +34,12 @@ from optim.store.layout import (
     Group,
 )
 from optim.store.older import complete
+from optim.store.root import Root, read_root
+from optim.store.values import Sizes, check_values
 
 _ATTEMPTS = 20
+_CHUNKS_AT_ONCE = 64
+"""Memory fills no faster than chunks are found: a store may say that it has more rows than there is room for."""
 
 _Row = TypeVar("_Row", EvaluationRow, ValidationRow, EventRow)
 
@@ -47,8 +52,7 @@ def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
         SchemaError: A newer shoal wrote it.
         DamagedStoreError: Its root document is damaged.
     """
-    attributes: dict[str, Any] = _parse(str(path), _read_root(str(path)))["attributes"]
-    return attributes
+    return Root.read(str(path)).attributes
 
 
 def open_run(path: str | os.PathLike[str]) -> RunReader:
@@ -64,12 +68,17 @@ def open_run(path: str | os.PathLike[str]) -> RunReader:
     """
     url = str(path)
     for _ in range(_ATTEMPTS):
-        root = _read_root(url)
-        _parse(url, root)
-        reader = RunReader(url)
+        root = Root.read(url)
+        found: RunReader | DamagedStoreError
+        try:
+            found = RunReader(url, root)
+        except DamagedStoreError as fault:
+            found = fault
         # the files of a commit's view are rewritten only after the next commit
-        if _read_root(url) == root:
-            return reader
+        if read_root(url) == root.data:
+            if isinstance(found, DamagedStoreError):
+                raise found
+            return found
     raise StoreError(f"{url} changed {_ATTEMPTS} times while it was being opened; open a copy of it instead")
 
 
@@ -80,22 +89,25 @@ class RunReader:
 
     Args:
         url: Where the store is.
+        root: Its root document.
 
     Attributes:
         completed: Names of the groups that an older shoal wrote less of; fill values stand for what it did not.
     """
 
-    def __init__(self, url: str) -> None:
-        store: Any = CheckedStore(_store(url))  # xarray's annotation knows no Zarr stores
-        self._tree = xr.open_datatree(store, engine="zarr")
-        is_older = self._tree.attrs["schema_version"] < SCHEMA_VERSION
+    def __init__(self, url: str, root: Root) -> None:
+        self._root = root
+        store: Any = CheckedStore(_store(url), root)  # xarray's annotation knows no Zarr stores
+        self._tree = xr.open_datatree(store, engine="zarr", consolidated=True)
+        self._tree.attrs = dict(root.attributes)
+        is_older = root.attributes["schema_version"] < SCHEMA_VERSION
         self.completed = complete(self._tree) if is_older else frozenset()
         self._optimizers = self._load(OPTIMIZERS)
 
     @property
     def attributes(self) -> dict[str, Any]:
         """The root attributes."""
-        return {str(name): value for name, value in self._tree.attrs.items()}
+        return self._root.attributes
 
     @property
     def commit(self) -> int:
@@ -110,7 +122,7 @@ class RunReader:
     @property
     def workers(self) -> list[str]:
         """The names that `worker` of evaluations and validations counts."""
-        return list(self._tree[EVALUATIONS.name]["worker"].attrs["names"])
+        return self._root.workers
 
     def size(self, group: Group) -> int:
         """How many rows a group has."""
@@ -122,6 +134,14 @@ class RunReader:
         Using it raises DamagedStoreError where a chunk is missing or damaged.
         """
         return self._tree
+
+    def loaded(self) -> xr.DataTree:
+        """Everything, in memory.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        return xr.DataTree.from_dict({f"/{group.name}": self._load(group) for group in GROUPS})
 
     def space(self) -> Space:
         """The space that the points are of, with its constraints.
@@ -135,8 +155,15 @@ class RunReader:
         for values in zip(*(array.tolist() for array in columns.values()), strict=True):
             options = dict(zip(columns, values, strict=True))
             # nan: it was not given
-            parameters.append(Parameter(**{name: value for name, value in options.items() if value == value}))
-        return Space(parameters, self.attributes.get("constraints", ()))
+            given = {name: value for name, value in options.items() if value == value}
+            try:
+                parameters.append(Parameter(**given))
+            except ValidationError as fault:
+                raise DamagedStoreError(f"{given!r} is no parameter: {fault.errors()[0]['msg']}") from None
+        try:
+            return Space(parameters, self.attributes.get("constraints", ()))
+        except ShoalError as fault:
+            raise DamagedStoreError(f"the parameters are no space: {fault}") from fault
 
     def evaluations(self) -> xr.Dataset:
         """All evaluations, in memory.
@@ -219,10 +246,12 @@ class RunReader:
         """
         dataset = self._node(group).to_dataset()
         rows = slice(start, stop)
-        return {
+        columns = {
             column.name: dataset[column.name][rows].to_numpy().astype(column.numpy_dtype)
             for column in group.columns
         }
+        self._check(group, columns, start)
+        return columns
 
     def _rows(self, group: Group, row: type[_Row]) -> Iterator[_Row]:
         names = [*self.workers, ""]  # worker -1: nobody
@@ -248,7 +277,22 @@ class RunReader:
 
     def _load(self, group: Group) -> xr.Dataset:
         has_points = any(column.is_point for column in group.columns)
-        return self._node(group).to_dataset(inherit=has_points).load()
+        dataset = self._node(group).to_dataset(inherit=has_points)
+        rows = _CHUNKS_AT_ONCE * group.chunk_rows
+        if self.size(group) > rows:
+            blocks = [
+                dataset.isel({group.dim: slice(start, start + rows)}).load()
+                for start in range(0, self.size(group), rows)
+            ]
+            dataset = xr.concat(
+                blocks, group.dim, data_vars="minimal", coords="minimal", compat="override", join="override"
+            )
+        dataset = dataset.load()
+        self._check(group, {column.name: dataset[column.name].to_numpy() for column in group.columns})
+        return dataset
+
+    def _check(self, group: Group, columns: Mapping[str, NDArray[Any]], start: int = 0) -> None:
+        check_values(group, columns, Sizes(start, self.size(EVALUATIONS), len(self.workers)))
 
     def _node(self, group: Group) -> xr.DataTree:
         return self._tree.children[group.name] if group.name else self._tree
@@ -265,34 +309,7 @@ def _read_only(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _store(url: str) -> Store:
-    if "://" in url or "::" in url:
-        return FsspecStore.from_url(url, read_only=True)
-    return LocalStore(url, read_only=True)
-
-
-def _read_root(url: str) -> bytes:
-    try:
-        filesystem, path = fsspec.url_to_fs(url)
-        data: bytes = filesystem.cat_file(f"{path}/{DOCUMENT_NAME}")
-    except (FileNotFoundError, NotADirectoryError) as fault:
-        raise StoreError(f"there is no run at {url}") from fault
-    except (OSError, ValueError, ImportError) as fault:  # no access; no such protocol; its package is missing
-        raise StoreError(f"cannot read {url}: {fault}") from fault
-    return data
-
-
-def _parse(url: str, root: bytes) -> Document:
-    try:
-        document: Document = json.loads(root)
-    except ValueError as fault:
-        raise DamagedStoreError(f"{url}/{DOCUMENT_NAME} is damaged: {fault}") from fault
-    attributes = document.get("attributes", {}) if isinstance(document, dict) else {}
-    version = attributes.get("schema_version")
-    if not isinstance(version, int) or "commit" not in attributes:
-        raise StoreError(f"{url} is a Zarr store, but not a run of shoal")
-    if version > SCHEMA_VERSION:
-        raise SchemaError(
-            f"{url} was written by a newer shoal (schema {version}); this one reads up to {SCHEMA_VERSION}:"
-            " upgrade it"
-        )
-    return document
+    filesystem, path = fsspec.url_to_fs(url)
+    if isinstance(filesystem, LocalFileSystem):
+        return LocalStore(path, read_only=True)
+    return FsspecStore.from_url(url, read_only=True)
