@@ -91,4 +91,6 @@ def _run_as_flow(settings: RunSettings, name: str | None) -> RunResult:
     from flows.launch import run_as_flow
     from flows.optimize import optimize
 
-    return run_as_flow(optimize, settings=settings, name=name, code_folder=os.getcwd())
+    return run_as_flow(
+        optimize, private=settings.private, settings=settings, name=name, code_folder=os.getcwd()
+    )

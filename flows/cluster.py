@@ -15,8 +15,12 @@ from flows.task_runner import SharedContextTaskRunner
 from tasks.attempts import MOST_DEATHS
 
 
-def task_runner(settings: ClusterSettings) -> SharedContextTaskRunner:
+def task_runner(settings: ClusterSettings, private: bool = False) -> SharedContextTaskRunner:
     """The task runner for a flow; a cluster starts with the flow run, and ends with it.
+
+    Args:
+        settings: Of the cluster.
+        private: Local connections are encrypted, and need a certificate that only this cluster has.
 
     Raises:
         ImportError: The cluster class cannot be imported.
@@ -35,6 +39,7 @@ def task_runner(settings: ClusterSettings) -> SharedContextTaskRunner:
             "n_workers": workers,
             "threads_per_worker": settings.threads_per_worker,
             **limit,
+            **({"security": True} if private else {}),
             **settings.kwargs,
         },
         adapt_kwargs=settings.adapt,
@@ -74,7 +79,16 @@ def local_cluster(**kwargs: Any) -> LocalCluster:
     # As arguments, which hold for workers that are started later as well; and not as `pre-spawn-environ`, which Dask
     # leaves behind in this process.
     defaults["env"] = {name: os.environ.get(name, value) for name, value in WORKER_ENVIRONMENT.items()}
-    with dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS - 1}):
+    pages: dict[str, list[str]] = {}
+    if kwargs.get("security"):  # which does not protect the pages of scheduler and workers
+        pages["distributed.scheduler.http.routes"] = []
+        defaults["scheduler_kwargs"] = {"dashboard": False}
+        defaults["config"] = {
+            "distributed": dask.config.merge(
+                dask.config.get("distributed"), {"worker": {"http": {"routes": []}}}
+            )
+        }
+    with dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS - 1, **pages}):
         return LocalCluster(**{**defaults, **kwargs})  # type: ignore[no-untyped-call]
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from optim.errors import StoreError
+from flows.password import read_password
+from optim.errors import ServerError, StoreError
 from optim.store import RunFolder, read_attributes
 
 if TYPE_CHECKING:
@@ -44,11 +45,11 @@ def mark_crashed(folders: Iterable[RunFolder], url: str | None = None) -> None:
 
     until_s = time.monotonic() + PATIENCE_S
     try:
-        with httpx.Client(base_url=url, timeout=PATIENCE_S, headers=_authorization()) as client:
+        with httpx.Client(base_url=url, timeout=PATIENCE_S, headers=_authorization(url)) as client:
             for folder, flow_run_id in dead:
                 if time.monotonic() < until_s:
                     _mark(client, folder, flow_run_id)
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except (httpx.HTTPError, httpx.InvalidURL, ServerError):
         return  # whoever comes by next tries again
 
 
@@ -102,16 +103,25 @@ def _is_left_behind(state: dict[str, Any], folder: RunFolder) -> bool:
 def _known_api() -> str | None:
     if url := os.environ.get("PREFECT_API_URL"):
         return url
-    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
+    return _local_api() or None
+
+
+def _local_api() -> str:
+    """Of the local server that ran last; its file outlives it."""
     try:
-        return (home / "shoal" / "server.lock").read_text() or None  # which outlives the server
+        return (_home() / "shoal" / "server.lock").read_text()
     except OSError:
-        return None
+        return ""
 
 
-def _authorization() -> dict[str, str]:
+def _home() -> Path:
+    return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
+
+
+def _authorization(url: str) -> dict[str, str]:
     if key := os.environ.get("PREFECT_API_KEY"):
         return {"Authorization": f"Bearer {key}"}
-    if words := os.environ.get("PREFECT_API_AUTH_STRING"):
+    words = os.environ.get("PREFECT_API_AUTH_STRING")
+    if words or (words := read_password(_home()) if url == _local_api() else None):
         return {"Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
     return {}

@@ -12,7 +12,7 @@ from rich.console import Console
 from flows.optimize import on_result, outlook
 from flows.reports.outlook import Outlook
 from flows.run import RunResult
-from flows.server import local_server
+from flows.server import local_server, where_password_is
 from optim.errors import ServerError, ShoalError
 
 
@@ -20,6 +20,7 @@ def run_as_flow(
     flow: Flow[..., State[RunResult]],
     console: Console | None = None,
     seen: Outlook | None = None,
+    private: bool = False,
     **parameters: Any,
 ) -> RunResult:
     """Run a flow, on the Prefect server that is configured or else on a local one.
@@ -28,6 +29,7 @@ def run_as_flow(
         flow: `optimize` or `resume`.
         console: Where the dashboard is announced.
         seen: How the person follows the run.
+        private: Only on a server that asks for a password.
         parameters: Of the flow.
 
     Raises:
@@ -35,8 +37,10 @@ def run_as_flow(
     """
     console = console or Console(quiet=True)
     console.print("Starting Prefect ...", style="dim")
-    with local_server() as url:
+    with local_server(private=private) as url:
         console.print(f"Dashboard: {PREFECT_UI_URL.value() or url.removesuffix('/api')}", soft_wrap=True)
+        if path := where_password_is(url):
+            console.print(f"Its password is all of what is in {path}", soft_wrap=True, highlight=False)
         results: list[RunResult] = []
         tokens = outlook.set(seen or Outlook()), on_result.set(results.append)
         try:

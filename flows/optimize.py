@@ -26,7 +26,7 @@ from flows.request import NO_FILE, described, request_for, request_to_resume
 from flows.run import OpenRun, RunRequest, RunResult, opened_run
 from flows.run_files.faults import Fault, InvalidSettingsError, located
 from flows.run_files.reading import RunFile, read_settings
-from flows.server import already_recorded, wait_until_recorded
+from flows.server import already_recorded, require_password, wait_until_recorded
 from flows.settings import RunSettings
 from flows.task_runner import SharedContextTaskRunner
 from optim.errors import RunLockedError, ShoalError, StoreError
@@ -76,7 +76,9 @@ def optimize(
         if (begun := _begun_by_this_flow_run(run_file, settings, overrides or [])) is not None:
             return _carried_on(begun, ends_at=ends_at)
         file, found, run_file_folder = _settings(run_file, settings, chosen)
-        with task_runner(found.cluster) as runner:
+        if found.private:
+            require_password()
+        with task_runner(found.cluster, found.private) as runner:
             runner.prepare(evaluate, validate)
             with located(file.name, file.places):
                 request = _request(runner, found, file, name or None, run_file_folder or code_folder)
@@ -120,7 +122,9 @@ def _carried_on(
         raise RunLockedError(f"{folder.path} is being worked on by {holder}")
     mark_crashed([folder], PREFECT_API_URL.value())
     request = request_to_resume(folder, str(runtime.flow_run.id), accept_divergence, ends_at)
-    with task_runner(request.settings.cluster) as runner:
+    if request.settings.private:
+        require_password()
+    with task_runner(request.settings.cluster, request.settings.private) as runner:
         runner.prepare(evaluate, validate)
         return _concluded(_run_on(runner, request))
 

@@ -30,7 +30,7 @@ from flows.crashed import mark_crashed
 from flows.environment import HEARTBEAT_S
 from flows.location import runs_location
 from flows.optimize import optimize, resume
-from flows.server import SERVER_SETTINGS, local_server
+from flows.server import SERVER_SETTINGS, local_server, where_password_is
 from optim.errors import ServerError, ShoalError
 from optim.store import list_runs
 
@@ -46,21 +46,22 @@ STANDARD_INPUT = 0
 AUTOMATION = "shoal: flow runs without a heartbeat have crashed"
 
 
-def main(name: str, port: str) -> None:
+def main(name: str, port: str, private: str = "") -> None:
     """Serve until SIGTERM.
 
     Args:
         name: Of the deployments.
         port: Of a new Prefect server.
+        private: Not empty: the server must ask for a password.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with local_server(port=int(port), settings=SETTINGS) as url:
+    with local_server(port=int(port), settings=SETTINGS, private=bool(private)) as url:
         mark_crashed(list_runs(runs_location(None)), url)
-        asyncio.run(_serve(name, PREFECT_UI_URL.value() or url.removesuffix("/api")))
+        asyncio.run(_serve(name, PREFECT_UI_URL.value() or url.removesuffix("/api"), where_password_is(url)))
 
 
-async def _serve(name: str, dashboard: str) -> None:
+async def _serve(name: str, dashboard: str, password: Path | None) -> None:
     runner = _Runner(query_seconds=POLL_S, pause_on_shutdown=False)
     try:
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: RETRIES}):
@@ -71,7 +72,7 @@ async def _serve(name: str, dashboard: str) -> None:
         raise ServerError(
             f"the Prefect server at {dashboard} does not take the deployments: {error}"
         ) from error
-    print(_welcome(name, dashboard), flush=True)  # noqa: T201  for the person at the terminal
+    print(_welcome(name, dashboard, password), flush=True)  # noqa: T201  for the person at the terminal
     await runner.start()
 
 
@@ -125,9 +126,10 @@ async def _watch_heartbeats() -> None:
             await client.create_automation(automation)
 
 
-def _welcome(name: str, dashboard: str) -> str:
+def _welcome(name: str, dashboard: str, password: Path | None) -> str:
+    locked = f"\nIts password is all of what is in {password}" if password else ""
     return f"""\
-Dashboard: {dashboard}
+Dashboard: {dashboard}{locked}
 To start a run: Deployments, optimize > {name}, Run, Custom run.
 Run files are looked for in {Path.cwd()}, runs are kept in {runs_location(None).resolve()}.
 Ctrl-C ends all of it. Runs that go on are saved; Retry in the dashboard and `shoal resume` go on with them."""

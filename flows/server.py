@@ -6,6 +6,8 @@ two servers. File locks, which the kernel lets go however a process ends, keep c
 * `users.lock` is held shared by every process that uses the server. The server waits to hold it alone, and then ends.
 * `server.lock` is held by the server while it lives; its text is the URL.
 * `start.lock` is held by whoever comes or goes, so that only one decides at a time.
+
+A private server asks for a password, which `flows.password` keeps for the users that come later.
 """
 
 from __future__ import annotations
@@ -27,9 +29,16 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, PREFECT_HOME, temporary_settings
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_HOME,
+    temporary_settings,
+)
 
 from flows import server_process
+from flows.password import new_password, password_file, read_password, write_password
 from optim.errors import ServerError
 
 SERVER_SETTINGS = {
@@ -57,32 +66,99 @@ LAST_WORDS_S = 20.0
 
 @contextmanager
 def local_server(
-    startup_s: float = 120.0, *, port: int = 0, settings: Mapping[str, str] = SERVER_SETTINGS
+    startup_s: float = 120.0,
+    *,
+    port: int = 0,
+    settings: Mapping[str, str] = SERVER_SETTINGS,
+    private: bool = False,
 ) -> Iterator[str]:
     """A Prefect server to work with: the one that is configured, else a local one.
 
-    Inside, `PREFECT_API_URL` is set for this process and for those that it starts. On the way out every event
-    that this process still holds is sent, and the server is stopped if nobody else uses it.
+    Inside, `PREFECT_API_URL`, and `PREFECT_API_AUTH_STRING` for a server that asks for a password, are set for this
+    process and for those that it starts. On the way out every event that this process still holds is sent, and the
+    server is stopped if nobody else uses it.
 
     Args:
         startup_s: How long a new server may take until it answers.
         port: Of a new server; 0: any that is free.
         settings: Environment of a new server.
+        private: Only with a server that asks for a password; a new one does. Otherwise either will do.
 
     Yields:
         The URL of the API.
 
     Raises:
-        ServerError: The configured server does not answer, or a local one does not come up.
+        ServerError: The configured server does not answer, a local one does not come up, or it asks for a password
+            that nobody gave, or for none where it should.
     """
+    home = _home()
     if url := PREFECT_API_URL.value():
         _check_answers(url)
-        with _everything_sent():
+        with _configured(url, _known_password(url, home)), _everything_sent():
+            _check_password(url, private)
             yield url
         return
-    home = PREFECT_HOME.value().expanduser().resolve()
-    with _shared_server(home, startup_s, port, settings) as url, _configured(url), _everything_sent():
+    with (
+        _shared_server(home, startup_s, port, settings, private) as url,
+        _configured(url, read_password(home)),
+        _everything_sent(),
+    ):
+        _check_password(url, private)
         yield url
+
+
+def require_password() -> None:
+    """See that the Prefect server asks for a password: what a private run tells it is for its owner.
+
+    Raises:
+        ServerError: It does not.
+    """
+    _check_password(str(PREFECT_API_URL.value()), private=True)
+
+
+def where_password_is(url: str) -> Path | None:
+    """The file that has the password of a server; None: it asks for none, or it is not the local one."""
+    home = _home()
+    return password_file(home) if _is_local(url, home) and read_password(home) else None
+
+
+def _home() -> Path:
+    home: Path = PREFECT_HOME.value()
+    return home.expanduser().resolve()
+
+
+def _is_local(url: str, home: Path) -> bool:
+    try:
+        return (home / "shoal" / "server.lock").read_text() == url
+    except OSError:
+        return False
+
+
+def _known_password(url: str, home: Path) -> str | None:
+    """What is configured, or else what is kept for the local server, if it is that one."""
+    configured: str | None = PREFECT_API_AUTH_STRING.value()
+    return configured or (read_password(home) if _is_local(url, home) else None)
+
+
+def _check_password(url: str, private: bool) -> None:
+    """See that a server asks for a password if it should, and takes ours."""
+    try:
+        asks = httpx.get(f"{url}/admin/version", timeout=SEND_S).status_code in (401, 403)
+        if private and not asks:
+            raise ServerError(
+                f"the run is private, but the Prefect server at {url} asks for no password; end what uses it, or start"
+                " your own with PREFECT_SERVER_API_AUTH_STRING, or set another PREFECT_HOME"
+            )
+        if asks:
+            with get_client(sync_client=True) as client:
+                client.request("GET", "/admin/version")
+    except httpx.HTTPStatusError as error:
+        raise ServerError(
+            f"the Prefect server at {url} does not let us in ({error.response.status_code}); set"
+            " PREFECT_API_AUTH_STRING to its password"
+        ) from error
+    except httpx.HTTPError as error:
+        raise ServerError(f"the Prefect server at {url} does not answer ({error})") from error
 
 
 def wait_until_recorded(flow_run_id: UUID, task_runs: int, patience_s: float = 10.0) -> int | None:
@@ -135,7 +211,9 @@ def _recorded(client: SyncPrefectClient, flow_run_id: UUID) -> int | None:
 
 
 @contextmanager
-def _shared_server(home: Path, startup_s: float, port: int, settings: Mapping[str, str]) -> Iterator[str]:
+def _shared_server(
+    home: Path, startup_s: float, port: int, settings: Mapping[str, str], private: bool
+) -> Iterator[str]:
     folder = home / "shoal"
     folder.mkdir(parents=True, exist_ok=True)
     own: subprocess.Popen[bytes] | None = None
@@ -144,7 +222,11 @@ def _shared_server(home: Path, startup_s: float, port: int, settings: Mapping[st
             fcntl.flock(users, fcntl.LOCK_SH)  # waits for a server that is just ending
             if _try_lock(server, fcntl.LOCK_SH):
                 fcntl.flock(server, fcntl.LOCK_UN)
-                own, url = _start(folder, startup_s, port, settings)
+                password = os.environ.get("PREFECT_SERVER_API_AUTH_STRING") or (
+                    new_password() if private else None
+                )
+                write_password(home, password)
+                own, url = _start(folder, startup_s, port, settings, password)
             else:
                 server.seek(0)
                 url = server.read()
@@ -160,13 +242,16 @@ def _shared_server(home: Path, startup_s: float, port: int, settings: Mapping[st
 
 
 def _start(
-    folder: Path, startup_s: float, port: int, settings: Mapping[str, str]
+    folder: Path, startup_s: float, port: int, settings: Mapping[str, str], password: str | None
 ) -> tuple[subprocess.Popen[bytes], str]:
     # The socket listens before the server runs: no port is lost to a race, and the first request simply waits.
     with _listener(port) as listener:
         host, port = listener.getsockname()
         url = f"http://{host}:{port}/api"
-        with (folder / "server.log").open("wb") as log:
+        log_file = folder / "server.log"
+        log_file.unlink(missing_ok=True)
+        log_file.touch(0o600 if password else 0o666)
+        with log_file.open("wb") as log:
             process = subprocess.Popen(
                 [
                     sys.executable,
@@ -182,7 +267,10 @@ def _start(
                     "PREFECT_HOME": str(folder.parent),
                     "PREFECT_SERVER_UI_API_URL": url,
                     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # its console is the log file
+                    # not an argument: those are for everybody to see
+                    **({"PREFECT_SERVER_API_AUTH_STRING": password} if password else {}),
                 },
+                umask=0o077 if password else -1,  # its database and its log
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -263,13 +351,21 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _configured(url: str) -> Iterator[None]:
-    os.environ["PREFECT_API_URL"] = url  # worker processes inherit it
+def _configured(url: str, password: str | None) -> Iterator[None]:
+    given = {"PREFECT_API_URL": url} | ({"PREFECT_API_AUTH_STRING": password} if password else {})
+    before = {name: os.environ.get(name) for name in given}
+    os.environ |= given  # worker processes inherit it
     try:
-        with temporary_settings({PREFECT_API_URL: url}):
+        with temporary_settings(
+            {PREFECT_API_URL: url} | ({PREFECT_API_AUTH_STRING: password} if password else {})
+        ):
             yield
     finally:
-        del os.environ["PREFECT_API_URL"]
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _check_answers(url: str) -> None:

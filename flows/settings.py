@@ -110,6 +110,9 @@ class RunSettings(Strategy):
     """Conditions on physical values, as `rmin > 2*sigma`; a point that violates one is not evaluated."""
     logging_interval: PositiveInt = 10
     """Exported loss files have every new best of an optimizer, and every so many of its calls."""
+    private: bool = False
+    """Other users of this machine cannot look at the run: Prefect's server asks for a password, Dask's connections are
+    encrypted and need a certificate."""
     evaluation: EvaluationSettings = EvaluationSettings()
     """How the loss is evaluated."""
     cluster: ClusterSettings = ClusterSettings()
@@ -140,6 +143,17 @@ class RunSettings(Strategy):
         if cluster.memory_limit is not None and is_elsewhere and self.isolation is None:
             message = "the workers have a limit of their own; set evaluation.isolated for one of the loss"
             raise ContradictionsError([Contradiction(("cluster", "memory_limit"), message)])
+        return self
+
+    @model_validator(mode="after")
+    def _check_private(self) -> Self:
+        address, kwargs = self.cluster.address, self.cluster.kwargs
+        if self.private and address is not None and not address.startswith("tls://"):
+            message = f"given {address!r}; of a private run it must begin with tls://"
+            raise ContradictionsError([Contradiction(("cluster", "address"), message)])
+        if self.private and self.cluster.cluster_class is not None and "security" not in kwargs:
+            message = "in a private run it needs security, as in kwargs = { security = true }, if the class takes that"
+            raise ContradictionsError([Contradiction(("cluster", "class"), message)])
         return self
 
     @model_validator(mode="after")

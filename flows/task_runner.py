@@ -67,6 +67,13 @@ class SharedContextTaskRunner(DaskTaskRunner):
             if self.address is None:
                 raise
             raise ClusterError(f"no Dask scheduler answers at {self.address} ({error})") from error
+        except TypeError as error:  # what Dask raises where it has no certificate
+            if self.address is None or not self.address.startswith("tls://"):
+                raise
+            raise ClusterError(
+                f"the Dask scheduler at {self.address} wants a certificate; say where yours is in Dask's configuration,"
+                " distributed.comm.tls.ca-file, .client.cert and .client.key"
+            ) from error
         context, names = self._shared_context(), [self._shared_task(task) for task in tasks]
         self.client.run(_load, context, names)
 

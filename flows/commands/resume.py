@@ -71,11 +71,14 @@ def command(
         set_prefect_defaults()
         from flows.launch import run_as_flow
         from flows.optimize import resume
+        from flows.stored_run import present_settings
+        from optim.store import open_run
 
         result = run_as_flow(
             resume,
             console,
             outlook,
+            present_settings(open_run(folder.store)).private,
             name=name,
             location=str(place.resolve()),
             accept_divergence=accept_divergence,

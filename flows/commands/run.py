@@ -24,6 +24,11 @@ import click
     metavar="TIME",
     help="Save and end before so much time has passed, as in 23h50m, to be resumed later (exit code 75).",
 )
+@click.option(
+    "--private",
+    is_flag=True,
+    help="Keep other users of this machine out of the dashboard and the Dask workers.",
+)
 @click.option("--location", help="Folder of all runs.  [default: SHOAL_LOCATION or ./runs]")
 @click.option("-v", "--verbose", is_flag=True, envvar="SHOAL_VERBOSE", help="Log every start and end.")
 @click.option("-q", "--quiet", is_flag=True, envvar="SHOAL_QUIET", help="Only warnings, and no report.")
@@ -34,6 +39,7 @@ def command(
     local: bool,
     overrides: tuple[str, ...],
     walltime: str | None,
+    private: bool,
     location: str | None,
     verbose: bool,
     quiet: bool,
@@ -52,6 +58,8 @@ def command(
         chosen.append(f"seed={seed}")
     if location is not None:
         chosen.append(f"store.location={location!r}")
+    if private:
+        chosen.append("private=true")
     request = request_of(file, chosen, name, in_this_process=local)
     console = Console(stderr=True, quiet=quiet)
     outlook = Outlook(console, verbose - quiet)
@@ -72,5 +80,5 @@ def command(
             "overrides": chosen,
             "walltime": walltime,
         }
-        result = run_as_flow(optimize, console, outlook, **parameters)
+        result = run_as_flow(optimize, console, outlook, request.settings.private, **parameters)
     return end(result, quiet)

@@ -14,7 +14,8 @@ import click
     show_default=True,
     help="Of the dashboard, if a Prefect server has to be started.",
 )
-def command(name: str | None, port: int) -> int:
+@click.option("--private", is_flag=True, help="Keep other users of this machine out of the dashboard.")
+def command(name: str | None, port: int, private: bool) -> int:
     """Start Prefect's dashboard, in which runs are started, cancelled and retried, and run them in this folder.
 
     The server is the one in PREFECT_API_URL, or else a local one that only this machine reaches. Ctrl-C ends all of
@@ -35,7 +36,7 @@ def command(name: str | None, port: int) -> int:
         raise click.UsageError(f"--name {name!r}: Prefect allows neither '/' nor '%'")
     click.echo("Starting Prefect ...", err=True)
     with subprocess.Popen(
-        [sys.executable, "-m", "flows.serve", name, str(port)],
+        [sys.executable, "-m", "flows.serve", name, str(port), *(["private"] if private else [])],
         env={**DEFAULTS, **os.environ, "PYTHONSAFEPATH": "1"},  # no folder of the user's shadows a package
         stdin=subprocess.PIPE,  # ends with this process, however that ends
         start_new_session=True,  # a terminal's Ctrl-C is for this process alone, which says once who shall end

@@ -6,6 +6,7 @@ They are real, so they are started once. The server keeps its database in a temp
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,3 +43,15 @@ def cluster(server: str) -> Iterator[LocalCluster]:
     assert os.environ["PREFECT_API_URL"] == server
     with local_cluster(n_workers=2, threads_per_worker=1) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def home_with_database(server: str, prefect_home: Path, tmp_path: Path) -> Path:
+    """Another home; its database need not be made."""
+    home = tmp_path / "home"
+    home.mkdir()
+    source, copy = sqlite3.connect(prefect_home / "prefect.db"), sqlite3.connect(home / "prefect.db")
+    source.backup(copy)
+    source.close()
+    copy.close()
+    return home

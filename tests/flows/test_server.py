@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,18 +59,6 @@ def user(folder: Path, home: Path, workers: int) -> Iterator[tuple[subprocess.Po
             yield process, process.stdout.readline().strip()
         finally:
             process.kill()
-
-
-@pytest.fixture
-def home_with_database(server: str, prefect_home: Path, tmp_path: Path) -> Path:
-    """Another home; its database need not be made."""
-    home = tmp_path / "home"
-    home.mkdir()
-    source, copy = sqlite3.connect(prefect_home / "prefect.db"), sqlite3.connect(home / "prefect.db")
-    source.backup(copy)
-    source.close()
-    copy.close()
-    return home
 
 
 def servers(home: Path) -> list[psutil.Process]:
