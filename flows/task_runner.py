@@ -2,14 +2,15 @@
 
 prefect-dask serializes all of Prefect's settings, and the task, for every task run, which takes three quarters of the
 manager's time, and the worker hydrates them again. Here the context and each task travel once, as a Dask
-`WorkerPlugin`, which workers that join later get as well; a worker enters the context once and runs each task in a
-copy of it. A task run is still run by Prefect's own engine, with its states, events, logs, hooks and retries.
+`WorkerPlugin`, which workers that are admitted later get as well; a worker enters the context once and runs each task
+in a copy of it. A task run is still run by Prefect's own engine, with its states, events, logs, hooks and retries.
 
 Unlike stock:
 
 * A task run has no `Pending` state: it appears when it starts. That saves one of three events.
 * Settings that change in the middle of a flow run do not reach the workers. Tags do.
 * Parent task runs, and the assets of upstream tasks, are not linked.
+* Workers with other versions than ours get nothing (`flows.admission`).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from prefect.task_engine import run_task_async, run_task_sync
 from prefect.utilities.engine import collect_task_run_inputs_sync, emit_task_run_state_change_event
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
+from flows.admission import Admission
 from optim.errors import ClusterError
 
 Inputs = dict[str, set[RunInput]]
@@ -54,6 +56,14 @@ class SharedContextTaskRunner(DaskTaskRunner):
         super().__init__(*args, **kwargs)
         self._contexts: dict[frozenset[str], str] = {}
         self._tasks: dict[Task[..., Any], str] = {}
+        self._admission: Admission | None = None
+
+    @property
+    def admission(self) -> Admission:
+        """Which workers may run tasks; connects to the cluster when it is first asked for."""
+        if self._admission is None:
+            self._admission = self._exit_stack.enter_context(Admission(self.client))
+        return self._admission
 
     def prepare(self, *tasks: Task[..., Any]) -> None:
         """Have every worker that is there now load what these tasks need, before the first is submitted.
@@ -62,7 +72,7 @@ class SharedContextTaskRunner(DaskTaskRunner):
             ClusterError: No scheduler answers at the address that was given.
         """
         try:
-            _ = self.client  # connects
+            admission = self.admission  # connects
         except OSError as error:
             if self.address is None:
                 raise
@@ -75,7 +85,8 @@ class SharedContextTaskRunner(DaskTaskRunner):
                 " distributed.comm.tls.ca-file, .client.cert and .client.key"
             ) from error
         context, names = self._shared_context(), [self._shared_task(task) for task in tasks]
-        self.client.run(_load, context, names)
+        if workers := list(admission.workers):
+            self.client.run(_load, context, names, workers=workers)
 
     def submit(  # type: ignore[override]  # the overloads tell sync from async tasks, which is all one here
         self,
@@ -118,6 +129,7 @@ class SharedContextTaskRunner(DaskTaskRunner):
             parameters,
             wait_for,
             inputs,
+            resources=self.admission.needs,
             key=f"{task.name}-{task_run_id}",  # given, so that Dask need not hash the arguments
             pure=False,
         )
@@ -154,15 +166,8 @@ class SharedContextTaskRunner(DaskTaskRunner):
         return self._tasks[task]
 
     def _share(self, plugin: _SharedContext | _SharedTask) -> str:
-        client = self.client
-        client.register_plugin(plugin)
-        self._exit_stack.callback(_withdraw, client, plugin.name)
+        self.admission.equip(plugin.name, plugin)
         return plugin.name
-
-
-def _withdraw(client: Any, plugin: str) -> None:
-    if client.status == "running":  # else the scheduler is gone, and the plugin with it
-        client.unregister_worker_plugin(plugin)
 
 
 def _load(shared_context: str, shared_tasks: list[str], dask_worker: Any) -> None:

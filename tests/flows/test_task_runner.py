@@ -22,7 +22,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 from prefect import flow, tags, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
@@ -199,7 +199,9 @@ def test_one_flow_run_after_another_on_the_same_cluster_keep_their_task_runs(run
 
 def test_a_flow_run_leaves_nothing_on_the_workers(run, cluster):
     run(lambda: add.submit(1, 1).result())
-    assert not [name for name in cluster.scheduler.worker_plugins if name.startswith("prefect-")]
+    with Client(cluster, set_as_default=False) as client:
+        names = client.run(lambda dask_worker: [*dask_worker.plugins, *dask_worker.state.available_resources])
+    assert not [name for found in names.values() for name in found if name.startswith(("prefect-", "shoal-"))]
 
 
 def test_no_task_sees_what_another_set_in_its_context(run, losses):
