@@ -76,6 +76,11 @@ class Admission:
         """The addresses of those to which something may be sent now."""
         return frozenset(self._ends_s.keys() - self._resting)
 
+    @property
+    def resting(self) -> frozenset[str]:
+        """The addresses of those that would fit, and will close too soon."""
+        return self._resting & self._ends_s.keys()
+
     def equip(self, name: str, plugin: WorkerPlugin) -> None:
         """Give a plugin to every worker that is admitted, now or later.
 
@@ -211,5 +216,7 @@ async def _dismiss(plugins: Iterable[str], resource: str, dask_worker: Worker) -
     for name in plugins:
         if name in dask_worker.plugins:
             await dask_worker.plugin_remove(name)
-    if not dask_worker.state.available_resources[resource]:  # else something still runs that will give it back
+    if not dask_worker.state.available_resources[
+        resource
+    ]:  # else something still runs that will give it back
         del dask_worker.state.available_resources[resource], dask_worker.state.total_resources[resource]

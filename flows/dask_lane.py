@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import time
+from collections import deque
 
-from distributed import Client
 from prefect import Task
 from prefect_dask.task_runners import PrefectDaskFuture
 
@@ -15,6 +16,7 @@ from flows.settings import ClusterSettings, RunSettings
 from flows.task_runner import SharedContextTaskRunner
 from optim.errors import ClusterLostError
 from optim.messages import Submit
+from optim.walltime import REMEMBERED
 from tasks.attempts import Attempts
 from tasks.evaluate import CLUSTER_LOST, evaluate, take_evaluation, validate
 from tasks.evaluation import Evaluation
@@ -60,8 +62,9 @@ class DaskLane:
         self.sent = 0
         self._code_folder = code_folder
         self._runner = runner
-        self._has_workers = True
-        self._limit = InFlightLimit(settings.evaluation.max_in_flight, settings.cluster, runner.client)
+        self._watch = WorkerWatch(runner, run.logger)
+        self._took_s: deque[float] = deque([0.0], maxlen=REMEMBERED)
+        self._limit = InFlightLimit(settings.evaluation.max_in_flight, settings.cluster, runner)
         self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
 
     def drive(self, interruption: Interruption) -> None:
@@ -77,6 +80,7 @@ class DaskLane:
         interruption.on_request(lambda: session.halt(INTERRUPTED))
         interruption.on_request(lambda: self._done.put(_WAKE))
         while True:
+            self._watch.look(PER_THREAD * max(self._took_s))
             while session.in_flight < self._limit() and (submit := session.next()):
                 self._send(Attempts(submit))
             patience_s = min(interruption.patience_s, session.patience_s)
@@ -85,8 +89,6 @@ class DaskLane:
             done = self._wait(min(session.next_deadline_s - session.clock(), patience_s, PULSE_S))
             if done is not _WAKE:
                 self._take(*done)
-            else:
-                self._look_at_cluster()
             session.tick()
 
     def _wait(self, at_most_s: float) -> _Done:
@@ -94,16 +96,6 @@ class DaskLane:
             return self._done.get(timeout=max(0.0, at_most_s))
         except queue.Empty:
             return _WAKE
-
-    def _look_at_cluster(self) -> None:
-        """Nothing has come back for a while: is there anybody who could evaluate?"""
-        client = self._runner.client
-        if client.status != "running":
-            raise ClusterLostError(CLUSTER_LOST)
-        has_workers = bool(client.scheduler_info(n_workers=-1)["workers"])
-        if self._has_workers and not has_workers:
-            self._run.logger.warning("There are no Dask workers; the run waits for one.")
-        self._has_workers = has_workers
 
     def _send(self, attempts: Attempts) -> None:
         self.sent += 1
@@ -132,6 +124,8 @@ class DaskLane:
                 str(name).format(optimizer=submit.optimizer, call=submit.call),
                 evaluation.text,
             )
+        if evaluation.finished_s > evaluation.started_s:  # neither is nan
+            self._took_s.append(evaluation.finished_s - evaluation.started_s)
         attempts = attempts.and_(evaluation)
         if attempts.may_go_on(evaluation.outcome, self._retries):
             self._send(attempts)
@@ -142,18 +136,60 @@ class DaskLane:
         return validate if submit.validates else evaluate
 
 
+class WorkerWatch:
+    """Keeps an eye on the workers, and says what people should know of them.
+
+    Args:
+        runner: Started.
+        logger: What is said goes there.
+    """
+
+    def __init__(self, runner: SharedContextTaskRunner, logger: logging.Logger) -> None:
+        self._runner = runner
+        self._logger = logger
+        self._has_workers = True
+        self._looked_s = time.monotonic()
+
+    def look(self, expected_s: float = 0.0) -> None:
+        """See who is there, now and then.
+
+        Args:
+            expected_s: How long what is sent now may take to come back; a worker that will close before gets nothing.
+
+        Raises:
+            ClusterLostError: The scheduler went away.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_s < RECOUNT_EVERY_S:
+            return
+        self._looked_s = now_s
+        if self._runner.client.status != "running":
+            raise ClusterLostError(CLUSTER_LOST)
+        admission = self._runner.admission
+        for text in admission.news():
+            self._logger.warning("%s", text)
+        admission.rest_those_that_end_within(expected_s)
+        has_workers = bool(admission.workers)
+        if self._has_workers and not has_workers:
+            those = f"; evaluations may take {expected_s:.3g} s" if admission.resting else ""
+            self._logger.warning(
+                "There are no Dask workers that can evaluate; the run waits for one%s.", those
+            )
+        self._has_workers = has_workers
+
+
 class InFlightLimit:
     """How many evaluations may be with the workers at once; call it to ask.
 
     Args:
         given: As set; None: it follows the number of threads that the workers have.
         cluster: Settings of the cluster.
-        client: Of the cluster.
+        runner: Started.
     """
 
-    def __init__(self, given: int | None, cluster: ClusterSettings, client: Client) -> None:
+    def __init__(self, given: int | None, cluster: ClusterSettings, runner: SharedContextTaskRunner) -> None:
         self._given = given
-        self._client = client
+        self._runner = runner
         most_workers = cluster.adapt.get("maximum", 0)
         self._least = max(LEAST_IN_FLIGHT, PER_THREAD * int(most_workers) * cluster.threads_per_worker)
         self._counted = 0
@@ -165,7 +201,8 @@ class InFlightLimit:
             return self._given
         now_s = time.monotonic()
         if now_s - self._counted_s > RECOUNT_EVERY_S:
-            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-            self._counted = PER_THREAD * sum(worker["nthreads"] for worker in workers)
+            there = self._runner.client.scheduler_info(n_workers=-1)["workers"]
+            able = there.keys() & self._runner.admission.workers
+            self._counted = PER_THREAD * sum(there[address]["nthreads"] for address in able)
             self._counted_s = now_s
         return max(self._counted, self._least)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from prefect import State, flow, get_run_logger, runtime
@@ -17,18 +18,20 @@ from prefect.states import Cancelled, Completed, Failed
 
 from flows.cluster import task_runner
 from flows.crashed import mark_crashed
-from flows.dask_lane import DaskLane
+from flows.dask_lane import PULSE_S, DaskLane, WorkerWatch
 from flows.durations import end_after
 from flows.interruption import Interruption, interruptible
 from flows.location import runs_location
 from flows.reports.outlook import Outlook
 from flows.request import NO_FILE, described, request_for, request_to_resume
 from flows.run import OpenRun, RunRequest, RunResult, opened_run
-from flows.run_files.faults import Fault, InvalidSettingsError, located
+from flows.run_files.faults import Fault, InvalidSettingsError, Places, located
 from flows.run_files.reading import RunFile, read_settings
 from flows.server import already_recorded, require_password, wait_until_recorded
 from flows.settings import RunSettings
 from flows.task_runner import SharedContextTaskRunner
+from flows.unpacked import Unpacked
+from flows.upload import packed
 from optim.errors import RunLockedError, ShoalError, StoreError
 from optim.store import RunFolder, list_runs, read_attributes
 from tasks.evaluate import evaluate, validate
@@ -81,6 +84,7 @@ def optimize(
         with task_runner(found.cluster, found.private) as runner:
             runner.prepare(evaluate, validate)
             with located(file.name, file.places):
+                _upload(runner, found, run_file_folder or code_folder)
                 request = _request(runner, found, file, name or None, run_file_folder or code_folder)
             return _concluded(_run_on(runner, request._replace(ends_at=ends_at)))
     except ShoalError as error:
@@ -126,6 +130,8 @@ def _carried_on(
         require_password()
     with task_runner(request.settings.cluster, request.settings.private) as runner:
         runner.prepare(evaluate, validate)
+        with located(f"run {folder.name}", Places()):
+            _upload(runner, request.settings, request.code_folder)
         return _concluded(_run_on(runner, request))
 
 
@@ -172,10 +178,7 @@ def _request(
     code_folder: str | None,
 ) -> RunRequest:
     """A worker says what the problem is: the manager imports no user code."""
-    client: Any = runner.client  # Dask's methods have no types
-    description = described(
-        settings, code_folder, lambda *problem: client.submit(describe, *problem, pure=False).result()
-    )
+    description = described(settings, code_folder, lambda *problem: _described_by_worker(runner, *problem))
     return request_for(
         settings,
         description,
@@ -184,6 +187,29 @@ def _request(
         code_folder=code_folder,
         flow_run_id=str(runtime.flow_run.id),
     )
+
+
+def _upload(runner: SharedContextTaskRunner, settings: RunSettings, folder: str | None) -> None:
+    """Send the workers what the settings name of the user's code."""
+    if settings.cluster.upload:
+        runner.admission.equip(f"shoal-upload-{uuid4()}", Unpacked(packed(settings.cluster.upload, folder)))
+
+
+def _described_by_worker(runner: SharedContextTaskRunner, problem: str, folder: str | None) -> dict[str, Any]:
+    """Wait for the description of a problem, and say what it is waited for; there is no log of the run yet."""
+    client: Any = runner.client  # Dask's methods have no types
+    future = client.submit(describe, problem, folder, pure=False, resources=runner.admission.needs)
+    logger = logging.Logger("shoal.workers")
+    for handler in (*(outlook.get() or Outlook()).handlers, _ToPrefect()):
+        logger.addHandler(handler)
+    watch = WorkerWatch(runner, logger)
+    while True:
+        try:
+            description: dict[str, Any] = future.result(timeout=PULSE_S)
+        except TimeoutError:
+            watch.look()
+        else:
+            return description
 
 
 def _run_on(runner: SharedContextTaskRunner, request: RunRequest) -> RunResult:

@@ -14,6 +14,7 @@ from flows.run_files.faults import Places, faults_at, located
 from flows.run_files.reading import RunFile, read_settings
 from flows.settings import RunSettings, space_of
 from flows.stored_run import present_settings
+from flows.upload import packed
 from optim.advice import advice
 from optim.errors import ProblemError
 from optim.store import RunFolder, open_run
@@ -42,6 +43,7 @@ def request_of(
     folder = str(path.resolve().parent)
     with located(file.name, file.places):
         is_here = in_this_process and settings.isolation is None
+        packed(settings.cluster.upload, folder)  # only to see that it can be
         description = described(settings, folder, describe if is_here else describe_in_child)
         return request_for(settings, description, file=file, name=name, code_folder=folder)
 

@@ -53,6 +53,8 @@ class ClusterSettings(Options):
     """Dotted path of a Dask cluster class, as `dask_jobqueue.SLURMCluster`."""
     kwargs: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the cluster class."""
+    upload: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """User code, files and folders in the folder of the run file, that is sent to the workers."""
     adapt: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the cluster's `adapt`, as `minimum` and `maximum`: workers come and go with the work."""
 

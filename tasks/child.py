@@ -217,9 +217,10 @@ def evaluate_in_child(
     entry_point: str, folder: str | None, x: list[float], isolation: Isolation
 ) -> tuple[Evaluation, ToldInChild | None]:
     """Evaluate a loss in a process that this thread keeps for it; it ends with the thread, or with this process."""
-    kept: tuple[Isolation, Child] | None = getattr(_of_this_thread, "kept", None)
-    if kept is None or kept[0] != isolation:
+    wanted = isolation, tuple(sys.path)  # uploaded code comes and goes with its run
+    kept: tuple[Any, Child] | None = getattr(_of_this_thread, "kept", None)
+    if kept is None or kept[0] != wanted:
         if kept is not None:
             kept[1].end()
-        kept = _of_this_thread.kept = isolation, Child(isolation)
+        kept = _of_this_thread.kept = wanted, Child(isolation)
     return kept[1].evaluate(entry_point, folder, x)
