@@ -44,6 +44,13 @@ Child(Isolation()).evaluate(f"misbehaving:{sys.argv[1]}", sys.argv[2], [1.0])
 
 
 @pytest.fixture
+def mark(tmp_path, monkeypatch):
+    """In the environment of every process that a test starts, and of no other."""
+    monkeypatch.setenv("TEST_MARK", str(tmp_path))
+    return str(tmp_path)
+
+
+@pytest.fixture
 def child() -> Iterator[Child]:
     with Child(Isolation(timeout_s=0.5)) as child:
         yield child
@@ -63,13 +70,13 @@ def test_one_process_evaluates_one_point_after_the_other(child):
 
 
 @pytest.mark.parametrize("loss", ["hangs_in_c", "hangs_in_a_program"])
-def test_what_hangs_is_killed_with_what_it_has_started(child, loss):
+def test_what_hangs_is_killed_with_what_it_has_started(mark, child, loss):
     evaluation = evaluated(child, loss)
     assert (evaluation.outcome, evaluation.text) == (Outcome.TIMEOUT, "the loss took more than 0.5 s")
     assert evaluation.finished_s - evaluation.started_s >= 0.5
-    assert psutil.Process().children() == []
-    assert _sleeping() == []
+    assert _marked(mark) == []
     assert evaluated(child, "behaves").loss == 9.0
+    assert len(_marked(mark)) == 2  # the guard and the process
 
 
 def test_the_time_counts_from_the_call_of_the_loss(child, tmp_path):
@@ -149,8 +156,16 @@ def test_it_ends_with_whoever_started_it(loss):
     assert len(gone) == (2 if loss == "hangs_in_c" else 3)  # the guard, the process, and the program
 
 
-def _sleeping() -> list[psutil.Process]:
-    return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "1000"]]
+def _marked(mark: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            is_ours = process.pid != os.getpid() and process.environ().get("TEST_MARK") == mark
+        except psutil.Error:  # it has ended, or is somebody else's
+            continue
+        if is_ours and process.status() != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
 
 
 def _pid(evaluation: Evaluation) -> int:
