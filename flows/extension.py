@@ -14,7 +14,7 @@ from flows.run_files.overrides import override
 from flows.settings import RunSettings
 from flows.stored_run import present_settings
 from optim.journal import EventKind, EventRow
-from optim.store import RunFolder, RunReader, RunWriter, open_run
+from optim.store import EVALUATIONS, RunFolder, RunReader, RunWriter, open_run
 from optim.strategy import Contradiction, ContradictionsError
 
 FIXED = ("problem", "seed", "parameters", "constraints", "baseline")
@@ -45,7 +45,7 @@ def extend(folder: RunFolder, overrides: Sequence[str]) -> RunSettings:
         text = f"{', '.join(overrides)} (by {this_person()})"
         data = json.dumps({"settings": after.model_dump(mode="json")})
         inputs = sum(1 for _ in reader.journal())
-        evaluations = reader.evaluations().sizes["evaluation"]
+        evaluations = reader.size(EVALUATIONS)
         with RunWriter.resume(folder.store) as writer:
             writer.add_event(EventRow(inputs, evaluations, EventKind.SETTINGS_CHANGED, text=text, data=data))
             writer.set_attributes(status="paused", reason=f"the settings were changed: {text}")

@@ -17,7 +17,7 @@ from optim.errors import SpaceError, SteeringError
 from optim.journal import EventKind
 from optim.space import Space
 from optim.steering import Intervention, StopOptimizer, read_intervention
-from optim.store import RunFolder, RunReader, open_run, read_attributes
+from optim.store import OPTIMIZERS, RunFolder, RunReader, open_run, read_attributes
 
 PATIENCE_S = 10.0
 """How long the command waits for the run: in this process, it looks only between two evaluations."""
@@ -94,11 +94,11 @@ def ask(folder: RunFolder, wish: Intervention) -> None:
 
 
 def _check_is_alive(reader: RunReader, number: int) -> None:
-    optimizers = reader.optimizers()
-    started = optimizers.sizes["optimizer"]
+    ends = reader.columns(OPTIMIZERS)["end"].tolist()
+    started = len(ends)
     if number > started:
         raise SteeringError(f"there is no optimizer {number}; {started} were started")
-    if end := str(optimizers["end"].values[number - 1]):
+    if end := ends[number - 1]:
         raise SteeringError(f"optimizer {number} has ended already: {end}")
 
 

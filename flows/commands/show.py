@@ -53,8 +53,9 @@ def command(name: str, as_json: bool, number: int | None, location: str | None) 
 
 def _optimizer(reader: RunReader, number: int) -> OptimizerDetail:
     from flows.reports.summary import describe_optimizer
+    from optim.store import OPTIMIZERS
 
-    started = reader.optimizers().sizes["optimizer"]
+    started = reader.size(OPTIMIZERS)
     if not 1 <= number <= started:
         known = f"1 to {started}" if started else "none yet"
         raise click.BadParameter(

@@ -82,7 +82,7 @@ class _Results(NamedTuple):
 
 
 def _write_optimizers(reader: RunReader, directory: Path) -> None:
-    rows = optimizer_rows(reader.optimizers())
+    rows = optimizer_rows(reader)
     evaluations, validations = reader.evaluations(), reader.validations().sortby("evaluation")
     training, validation = _Results.of(evaluations), _Results.of(validations)
     usable = np.where(evaluations["outcome"] == Outcome.OK, training.losses, np.nan)

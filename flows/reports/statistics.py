@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
@@ -124,11 +123,13 @@ def _length(lengths: Lengths) -> LengthSummary:
     )
 
 
-def summarize_validations(validations: xr.Dataset, best_evaluation: int | None) -> ValidationSummary | None:
+def summarize_validations(
+    validations: Mapping[str, NDArray[Any]], best_evaluation: int | None
+) -> ValidationSummary | None:
     """The best validation, and that of the best evaluation; None: there are no validations."""
-    if not validations.sizes["validation"]:
+    numbers = validations["evaluation"]
+    if not numbers.size:
         return None
-    numbers = validations["evaluation"].values
     losses = np.where(validations["outcome"] == Outcome.OK, validations["loss"], np.nan)
     losses = np.where(np.isfinite(losses), losses, np.inf)
     lowest = int(losses.argmin())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import xarray as xr
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from flows.reports.statistics import (
@@ -21,7 +22,7 @@ from flows.reports.statistics import (
 from optim.outcome import Outcome
 from optim.printable import printable
 from optim.space import Space
-from optim.store import RunReader
+from optim.store import EVALUATIONS, OPTIMIZERS, VALIDATIONS, RunReader
 
 
 class BestSummary(BaseModel):
@@ -90,9 +91,9 @@ class RunSummary(BaseModel):
 def summarize(name: str, reader: RunReader) -> RunSummary:
     """Read a run's summary; works while it is being written."""
     attributes = reader.attributes
-    evaluations = reader.evaluations()
+    evaluations = reader.columns(EVALUATIONS)
     space = reader.space()
-    rows = optimizer_rows(reader.optimizers())
+    rows = optimizer_rows(reader)
     best = _best(evaluations, space)
     return RunSummary(
         name=printable(name),
@@ -100,7 +101,7 @@ def summarize(name: str, reader: RunReader) -> RunSummary:
         reason=printable(attributes.get("reason", "")),
         problem=printable(attributes["problem"]),
         seed=attributes["seed"],
-        evaluations=evaluations.sizes["evaluation"],
+        evaluations=reader.size(EVALUATIONS),
         failures=int((evaluations["outcome"] != Outcome.OK).sum()),
         elapsed_s=_elapsed_s(evaluations),
         best=best,
@@ -108,9 +109,9 @@ def summarize(name: str, reader: RunReader) -> RunSummary:
         optimizers=[OptimizerSummary(**_optimizer(row)) for row in rows],
         units=_units(space),
         on_bounds=_on_bounds(best, evaluations, space),
-        minima=find_minima(rows, evaluations["x"].values, space),
+        minima=find_minima(rows, evaluations["x"], space),
         stoppers=what_stoppers_saved(rows),
-        validation=summarize_validations(reader.validations(), best.evaluation if best else None),
+        validation=summarize_validations(reader.columns(VALIDATIONS), best.evaluation if best else None),
     )
 
 
@@ -122,17 +123,17 @@ def describe_optimizer(reader: RunReader, number: int) -> OptimizerDetail:
         number: Of one that was started.
     """
     space = reader.space()
-    optimizers = reader.optimizers()
-    row = optimizer_rows(optimizers.isel(optimizer=[number - 1]))[0]
+    row = optimizer_rows(reader, number - 1, number)[0]
     best_evaluation = row["best_evaluation"] if math.isfinite(row["best_loss"]) else None
     best_parameters = None
     if best_evaluation is not None:
-        best_parameters = dict(space.named(reader.evaluations()["x"].values[best_evaluation - 1]))
+        best = reader.columns(EVALUATIONS, best_evaluation - 1, best_evaluation)
+        best_parameters = dict(space.named(best["x"][0]))
     return OptimizerDetail(
         **_optimizer(row),
         settings=_plain(json.loads(row["settings"])),
         generator=row["generator"],
-        start=dict(space.named(optimizers["x0"].values[number - 1])),
+        start=dict(space.named(np.array(row["x0"]))),
         verdicts=row["verdicts"],
         best_evaluation=best_evaluation,
         best_parameters=best_parameters,
@@ -140,12 +141,11 @@ def describe_optimizer(reader: RunReader, number: int) -> OptimizerDetail:
     )
 
 
-def optimizer_rows(optimizers: xr.Dataset) -> list[dict[str, Any]]:
+def optimizer_rows(reader: RunReader, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]:
     """The table of optimizers row by row, as plain values; text as a terminal may show it, settings as JSON."""
     columns = {
-        str(name): variable.values.tolist() if name == "settings" else _plain(variable.values.tolist())
-        for name, variable in optimizers.variables.items()
-        if variable.dims == ("optimizer",)
+        name: values.tolist() if name == "settings" else _plain(values.tolist())
+        for name, values in reader.columns(OPTIMIZERS, start, stop).items()
     }
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
@@ -159,13 +159,13 @@ def _plain(value: Any) -> Any:
     return printable(value) if isinstance(value, str) else value
 
 
-def _elapsed_s(evaluations: xr.Dataset) -> float:
-    if not evaluations.sizes["evaluation"]:
+def _elapsed_s(evaluations: Mapping[str, NDArray[Any]]) -> float:
+    if not evaluations["loss"].size:
         return 0.0
     return float(np.nanmax(evaluations["finished_s"]) - np.nanmin(evaluations["submitted_s"]))
 
 
-def _best(evaluations: xr.Dataset, space: Space) -> BestSummary | None:
+def _best(evaluations: Mapping[str, NDArray[Any]], space: Space) -> BestSummary | None:
     losses = np.where(evaluations["outcome"] == Outcome.OK, evaluations["loss"], np.inf)
     if not losses.size or not np.isfinite(losses.min()):
         return None
@@ -174,14 +174,16 @@ def _best(evaluations: xr.Dataset, space: Space) -> BestSummary | None:
         loss=float(losses[at]),
         optimizer=int(evaluations["optimizer"][at]),
         evaluation=at + 1,
-        parameters=dict(space.named(evaluations["x"].values[at])),
+        parameters=dict(space.named(evaluations["x"][at])),
     )
 
 
-def _on_bounds(best: BestSummary | None, evaluations: xr.Dataset, space: Space) -> dict[str, str]:
+def _on_bounds(
+    best: BestSummary | None, evaluations: Mapping[str, NDArray[Any]], space: Space
+) -> dict[str, str]:
     if best is None:
         return {}
-    x = evaluations["x"].values[best.evaluation - 1]
+    x = evaluations["x"][best.evaluation - 1]
     return {parameter.name: side for parameter, side in space.on_bounds(x)}
 
 

@@ -14,18 +14,23 @@ Reading, at any time and from any fsspec URL:
 * `read_attributes`: status, seed, settings and so on, without opening the rest.
 
 How it works: `layout` is the schema, `documents` its metadata, `chunks` the bytes, `table` rows in memory,
-`optimizers_view` the derived group, `image` the commit, `checked` how chunks are read, `older` what stores of
+`optimizers_view` the derived group, `image` the commit; `files`, `root` and `columns` read a commit, `values` says
+what they must be, `tree` shows it as xarray, for which `checked` stands before Zarr and `older` fills what stores of
 older schemas lack.
 """
 
 from optim.store.folder import RunFolder, list_runs
-from optim.store.layout import SCHEMA_VERSION
+from optim.store.layout import EVALUATIONS, EVENTS, OPTIMIZERS, SCHEMA_VERSION, VALIDATIONS
 from optim.store.lock import Holder, RunLock
 from optim.store.reader import RunReader, open_run, read_attributes
 from optim.store.writer import RunWriter
 
 __all__ = [
+    "EVALUATIONS",
+    "EVENTS",
+    "OPTIMIZERS",
     "SCHEMA_VERSION",
+    "VALIDATIONS",
     "Holder",
     "RunFolder",
     "RunLock",

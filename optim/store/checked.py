@@ -12,8 +12,9 @@ from zarr.storage import LocalStore, WrapperStore
 from optim.errors import DamagedStoreError
 from optim.store.chunks import decode
 from optim.store.documents import DOCUMENT_NAME, of_root, to_bytes
+from optim.store.files import MOST_BYTES, check_file
 from optim.store.layout import GROUPS
-from optim.store.root import MOST_BYTES, Root, check_file
+from optim.store.root import Root
 
 
 class CheckedStore(WrapperStore[Store]):

@@ -113,7 +113,7 @@ class RunImage:
         image._commit = reader.commit
         for group in GROUPS:
             table = image._tables[group.name]
-            if group.name in reader.completed:  # some arrays have no files: write all of it
+            if not reader.is_complete(group):  # some arrays have no files: write all of it
                 table.append(reader.columns(group))
                 continue
             start = 0 if group.is_view else reader.size(group) // group.chunk_rows * group.chunk_rows

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from optim.store.layout import GROUPS, Column
 
 
-def complete(tree: xr.DataTree) -> frozenset[str]:
+def complete(tree: xr.DataTree) -> None:
     """Give a store the arrays that its schema did not have yet, full of fill values.
 
     Schema 1 had no validations, no inactive or tied parameters, and no verdicts of stoppers. Schema 2 did not say how
@@ -19,11 +19,7 @@ def complete(tree: xr.DataTree) -> frozenset[str]:
 
     Args:
         tree: The store; it is changed in memory only.
-
-    Returns:
-        The names of the groups that something was missing of.
     """
-    completed = set()
     for group in GROUPS:
         if group.name and group.name not in tree.children:
             tree[group.name] = xr.DataTree()
@@ -40,8 +36,6 @@ def complete(tree: xr.DataTree) -> frozenset[str]:
         }
         if missing:
             node.dataset = node.to_dataset(inherit=False).assign(missing)
-            completed.add(group.name)
-    return frozenset(completed)
 
 
 def _filled(column: Column, rows: int) -> NDArray[Any]:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import fsspec
 import numpy as np
-import xarray as xr
-from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from zarr.abc.store import Store
-from zarr.storage import FsspecStore, LocalStore
 
 from optim.errors import DamagedStoreError, ShoalError, StoreError
 from optim.journal import INPUT_KINDS, EvaluationRow, EventKind, EventRow, ValidationRow
 from optim.outcome import Outcome
 from optim.space import Parameter, Space
-from optim.store.checked import CheckedStore
+from optim.store.columns import Columns
+from optim.store.files import Files, files_of
 from optim.store.layout import (
     EVALUATIONS,
     EVENTS,
@@ -29,17 +25,16 @@ from optim.store.layout import (
     OPTIMIZERS,
     PARAMETER,
     PARAMETERS,
-    SCHEMA_VERSION,
     VALIDATIONS,
+    Column,
     Group,
 )
-from optim.store.older import complete
 from optim.store.root import Root, read_root
-from optim.store.values import Sizes, check_values
+
+if TYPE_CHECKING:  # it takes long to import, and most of what is read is not shown as xarray
+    import xarray as xr
 
 _ATTEMPTS = 20
-_CHUNKS_AT_ONCE = 64
-"""Memory fills no faster than chunks are found: a store may say that it has more rows than there is room for."""
 
 _Row = TypeVar("_Row", EvaluationRow, ValidationRow, EventRow)
 
@@ -52,7 +47,7 @@ def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
         SchemaError: A newer shoal wrote it.
         DamagedStoreError: Its root document is damaged.
     """
-    return Root.read(str(path)).attributes
+    return Root.read(str(path), files_of(str(path))).attributes
 
 
 def open_run(path: str | os.PathLike[str]) -> RunReader:
@@ -67,15 +62,16 @@ def open_run(path: str | os.PathLike[str]) -> RunReader:
         DamagedStoreError: Its root document, or a chunk of its optimizers, is missing or damaged.
     """
     url = str(path)
+    files = files_of(url)
     for _ in range(_ATTEMPTS):
-        root = Root.read(url)
+        root = Root.read(url, files)
         found: RunReader | DamagedStoreError
         try:
-            found = RunReader(url, root)
+            found = RunReader(url, files, root)
         except DamagedStoreError as fault:
             found = fault
         # the files of a commit's view are rewritten only after the next commit
-        if read_root(url) == root.data:
+        if read_root(url, files) == root.data:
             if isinstance(found, DamagedStoreError):
                 raise found
             return found
@@ -89,20 +85,15 @@ class RunReader:
 
     Args:
         url: Where the store is.
+        files: Its files.
         root: Its root document.
-
-    Attributes:
-        completed: Names of the groups that an older shoal wrote less of; fill values stand for what it did not.
     """
 
-    def __init__(self, url: str, root: Root) -> None:
+    def __init__(self, url: str, files: Files, root: Root) -> None:
+        self._url = url
         self._root = root
-        store: Any = CheckedStore(_store(url), root)  # xarray's annotation knows no Zarr stores
-        self._tree = xr.open_datatree(store, engine="zarr", consolidated=True)
-        self._tree.attrs = dict(root.attributes)
-        is_older = root.attributes["schema_version"] < SCHEMA_VERSION
-        self.completed = complete(self._tree) if is_older else frozenset()
-        self._optimizers = self._load(OPTIMIZERS)
+        self._columns = Columns(url, files, root)
+        self._optimizers = self._columns.read(OPTIMIZERS)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -117,7 +108,7 @@ class RunReader:
     @property
     def dimension(self) -> int:
         """How many parameters there are, those that are not free included."""
-        return self.size(PARAMETERS)
+        return self._root.dimension
 
     @property
     def workers(self) -> list[str]:
@@ -126,14 +117,32 @@ class RunReader:
 
     def size(self, group: Group) -> int:
         """How many rows a group has."""
-        return int(self._node(group).sizes[group.dim])
+        return self._root.rows(group)
+
+    def is_complete(self, group: Group) -> bool:
+        """Whether the store has all arrays of a group; for what an older shoal did not write, fill values stand."""
+        return all(group.path(column) in self._root.documents for column in group.columns)
+
+    def columns(self, group: Group, start: int = 0, stop: int | None = None) -> dict[str, NDArray[Any]]:
+        """The values of a group's arrays, from one row to another; text as objects.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        if group is not OPTIMIZERS:
+            return self._columns.read(group, start, stop)
+        return {name: values[start:stop] for name, values in self._optimizers.items()}
 
     def tree(self) -> xr.DataTree:
         """Everything, as xarray shows it; all but optimizers is read from the store when it is used.
 
         Using it raises DamagedStoreError where a chunk is missing or damaged.
         """
-        return self._tree
+        from optim.store.tree import open_tree
+
+        tree = open_tree(self._url, self._root)
+        tree[OPTIMIZERS.name].dataset = self._dataset(OPTIMIZERS).drop_vars(PARAMETER)
+        return tree
 
     def loaded(self) -> xr.DataTree:
         """Everything, in memory.
@@ -141,7 +150,9 @@ class RunReader:
         Raises:
             DamagedStoreError: A chunk is missing or damaged.
         """
-        return xr.DataTree.from_dict({f"/{group.name}": self._load(group) for group in GROUPS})
+        import xarray as xr
+
+        return xr.DataTree.from_dict({f"/{group.name}": self._dataset(group) for group in GROUPS})
 
     def space(self) -> Space:
         """The space that the points are of, with its constraints.
@@ -174,7 +185,7 @@ class RunReader:
         Raises:
             DamagedStoreError: A chunk is missing or damaged.
         """
-        dataset = self._with_coordinates(self._load(EVALUATIONS), EVALUATIONS)
+        dataset = self._with_coordinates(EVALUATIONS)
         return dataset.assign(
             validation_loss=(EVALUATIONS.dim, self._validation_losses(), {"long_name": "validation loss"})
         )
@@ -185,7 +196,7 @@ class RunReader:
         Raises:
             DamagedStoreError: A chunk is missing or damaged.
         """
-        dataset = self._load(VALIDATIONS)
+        dataset = self._dataset(VALIDATIONS)
         return dataset.assign_coords({VALIDATIONS.dim: np.arange(1, dataset.sizes[VALIDATIONS.dim] + 1)})
 
     def events(self) -> xr.Dataset:
@@ -194,7 +205,7 @@ class RunReader:
         Raises:
             DamagedStoreError: A chunk is missing or damaged.
         """
-        return self._load(EVENTS)
+        return self._dataset(EVENTS)
 
     def optimizers(self) -> xr.Dataset:
         """All optimizers, in memory, with coordinates as `evaluations` has them.
@@ -202,7 +213,7 @@ class RunReader:
         Raises:
             DamagedStoreError: A chunk is missing or damaged.
         """
-        return self._with_coordinates(self._optimizers, OPTIMIZERS)
+        return self._with_coordinates(OPTIMIZERS)
 
     def journal(self) -> Iterator[EvaluationRow | ValidationRow | EventRow]:
         """Every input of the manager, in order: what a replay needs.
@@ -238,21 +249,6 @@ class RunReader:
         """
         return self._rows(EVENTS, EventRow)
 
-    def columns(self, group: Group, start: int = 0, stop: int | None = None) -> dict[str, NDArray[Any]]:
-        """The values of a group's arrays, from one row to another; text as objects.
-
-        Raises:
-            DamagedStoreError: A chunk is missing or damaged.
-        """
-        dataset = self._node(group).to_dataset()
-        rows = slice(start, stop)
-        columns = {
-            column.name: dataset[column.name][rows].to_numpy().astype(column.numpy_dtype)
-            for column in group.columns
-        }
-        self._check(group, columns, start)
-        return columns
-
     def _rows(self, group: Group, row: type[_Row]) -> Iterator[_Row]:
         names = [*self.workers, ""]  # worker -1: nobody
         conversions: dict[str, Callable[[NDArray[Any]], Iterable[Any]]] = {
@@ -269,47 +265,37 @@ class RunReader:
     def _validation_losses(self) -> NDArray[np.float64]:
         """The finite validation loss of each evaluation, else nan; shape (evaluations,)."""
         losses = np.full(self.size(EVALUATIONS), np.nan)
-        validations = self._load(VALIDATIONS)
-        loss = validations["loss"].to_numpy()
-        is_good = (validations["outcome"].to_numpy() == Outcome.OK) & np.isfinite(loss)
-        losses[validations["evaluation"].to_numpy()[is_good] - 1] = loss[is_good]
+        validations = self.columns(VALIDATIONS)
+        loss = validations["loss"]
+        is_good = (validations["outcome"] == Outcome.OK) & np.isfinite(loss)
+        losses[validations["evaluation"][is_good] - 1] = loss[is_good]
         return losses
 
-    def _load(self, group: Group) -> xr.Dataset:
-        has_points = any(column.is_point for column in group.columns)
-        dataset = self._node(group).to_dataset(inherit=has_points)
-        rows = _CHUNKS_AT_ONCE * group.chunk_rows
-        if self.size(group) > rows:
-            blocks = [
-                dataset.isel({group.dim: slice(start, start + rows)}).load()
-                for start in range(0, self.size(group), rows)
-            ]
-            dataset = xr.concat(
-                blocks, group.dim, data_vars="minimal", coords="minimal", compat="override", join="override"
-            )
-        dataset = dataset.load()
-        self._check(group, {column.name: dataset[column.name].to_numpy() for column in group.columns})
-        return dataset
+    def _dataset(self, group: Group) -> xr.Dataset:
+        import xarray as xr
 
-    def _check(self, group: Group, columns: Mapping[str, NDArray[Any]], start: int = 0) -> None:
-        check_values(group, columns, Sizes(start, self.size(EVALUATIONS), len(self.workers)))
+        values = self.columns(group)
+        arrays: dict[str, Any] = {
+            column.name: (group.dims(column), values[column.name], self._attributes_of(group, column))
+            for column in group.columns
+        }
+        coordinates: dict[str, Any] = {}
+        if group is PARAMETERS:
+            coordinates = {PARAMETER: arrays.pop(PARAMETER)}
+        elif any(column.is_point for column in group.columns):
+            coordinates = {PARAMETER: self.columns(PARAMETERS)[PARAMETER]}
+        return xr.Dataset(arrays, coordinates, self.attributes if group is PARAMETERS else {})
 
-    def _node(self, group: Group) -> xr.DataTree:
-        return self._tree.children[group.name] if group.name else self._tree
+    def _attributes_of(self, group: Group, column: Column) -> dict[str, Any]:
+        document = self._root.documents.get(group.path(column))
+        return dict(document["attributes"] if document else column.attributes)
 
-    def _with_coordinates(self, dataset: xr.Dataset, group: Group) -> xr.Dataset:
-        numbers = np.arange(1, dataset.sizes[group.dim] + 1)
-        parameters = self._tree.to_dataset().load()
-        return dataset.assign_coords({group.dim: numbers, **parameters.data_vars})
+    def _with_coordinates(self, group: Group) -> xr.Dataset:
+        dataset = self._dataset(group)
+        numbers = np.arange(1, self.size(group) + 1)
+        return dataset.assign_coords({group.dim: numbers, **self._dataset(PARAMETERS).data_vars})
 
 
 def _read_only(points: NDArray[np.float64]) -> NDArray[np.float64]:
     points.flags.writeable = False
     return points
-
-
-def _store(url: str) -> Store:
-    filesystem, path = fsspec.url_to_fs(url)
-    if isinstance(filesystem, LocalFileSystem):
-        return LocalStore(path, read_only=True)
-    return FsspecStore.from_url(url, read_only=True)

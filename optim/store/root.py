@@ -8,21 +8,15 @@ compared with the one that we would have written for as many rows, and Zarr is g
 from __future__ import annotations
 
 import json
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
 from optim.errors import DamagedStoreError, SchemaError, StoreError
 from optim.store.documents import DOCUMENT_NAME, Document, documents
+from optim.store.files import Files
 from optim.store.layout import EVALUATIONS, GROUPS, PARAMETERS, SCHEMA_VERSION, VALIDATIONS, Group
 
-MOST_BYTES = 2**28
-"""Of a chunk, as a file and in memory; hundreds of times what it usually has."""
 MOST_PARAMETERS = 2**20
 MOST_ROWS = 2**31
 
@@ -80,45 +74,38 @@ class Root:
     documents: dict[str, Document]
 
     @classmethod
-    def read(cls, url: str) -> Root:
-        """Read and check the root document of a store.
+    def read(cls, url: str, files: Files) -> Root:
+        """Read and check the root document of a store; arguments as for `read_root`.
 
         Raises:
             StoreError: There is no run.
             SchemaError: A newer shoal wrote it.
             DamagedStoreError: It is damaged, or no shoal has written it.
         """
-        return _checked(url, read_root(url))
+        return _checked(url, read_root(url, files))
+
+    def rows(self, group: Group) -> int:
+        """How many rows a group has."""
+        arrays = (self.documents.get(group.path(column)) for column in group.columns)
+        return next((int(array["shape"][0]) for array in arrays if array), 0)
 
 
-def read_root(url: str) -> bytes:
+def read_root(url: str, files: Files) -> bytes:
     """The bytes of the root document.
+
+    Args:
+        url: Where the store is; for messages.
+        files: Its files.
 
     Raises:
         StoreError: There is none, or it cannot be read.
     """
     try:
-        filesystem, path = fsspec.url_to_fs(url)
-        if isinstance(filesystem, LocalFileSystem):
-            check_file(f"{path}/{DOCUMENT_NAME}")
-        data: bytes = filesystem.cat_file(f"{path}/{DOCUMENT_NAME}")
+        return files.read(DOCUMENT_NAME)
     except (FileNotFoundError, NotADirectoryError) as fault:
         raise StoreError(f"there is no run at {url}") from fault
-    except (OSError, ValueError, ImportError) as fault:  # no access; no such protocol; its package is missing
+    except (OSError, ValueError) as fault:
         raise StoreError(f"cannot read {url}: {fault}") from fault
-    return data
-
-
-def check_file(path: str | os.PathLike[str]) -> None:
-    """See that a file can be read to its end: a link may lead to a device or a pipe, which have none.
-
-    Raises:
-        DamagedStoreError: It is no regular file, or larger than any that is written here.
-        OSError: There is none.
-    """
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
-        raise DamagedStoreError(f"{path} is no plain file, or larger than {MOST_BYTES:,} bytes")
 
 
 def _checked(url: str, data: bytes) -> Root:

@@ -12,12 +12,12 @@ import json
 
 import fsspec
 import pytest
-import xarray as xr
 import zarr
 
 from optim.errors import DamagedStoreError, SchemaError, StoreError
 from optim.journal import EventKind, EventRow
 from optim.store import RunWriter, open_run, read_attributes
+from optim.store.columns import Columns
 from optim.store.image import RunImage
 from optim.store.layout import EVALUATIONS, EVENTS, GROUPS, OPTIMIZERS, PARAMETERS, VALIDATIONS
 
@@ -173,16 +173,15 @@ def test_a_run_that_is_overtaken_while_it_is_opened_is_opened_again(rows, tmp_pa
     image.absorb([rows.evaluation(0)], [rows.spawn(0, 0, 1)])
     image.commit()
     commits = iter([[rows.evaluation(1)], [rows.evaluation(2, loss=-1.0)]])
-    open_datatree = xr.open_datatree
+    read = Columns.read
 
-    def open_just_before_two_commits(*args: object, **options: object) -> xr.DataTree:
-        tree = open_datatree(*args, **options)
+    def read_just_after_two_commits(columns, group, *rows):
         for new in commits:
             image.absorb(new, [])
             image.commit()
-        return tree
+        return read(columns, group, *rows)
 
-    monkeypatch.setattr(xr, "open_datatree", open_just_before_two_commits)
+    monkeypatch.setattr(Columns, "read", read_just_after_two_commits)
     reader = open_run(tmp_path / "run.zarr")
     assert reader.evaluations().sizes["evaluation"] == 3
     assert reader.optimizers()["best_evaluation"].values.tolist() == [3]

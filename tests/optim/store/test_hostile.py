@@ -31,8 +31,8 @@ from hypothesis import strategies as st
 from optim.errors import DamagedStoreError, StoreError
 from optim.store import RunWriter, open_run, read_attributes
 from optim.store.chunks import encode
+from optim.store.files import MOST_BYTES
 from optim.store.layout import EVALUATIONS, EVENTS, GROUPS
-from optim.store.root import MOST_BYTES
 
 Document = dict[str, Any]
 MARK = "shoal_was_here"
