@@ -6,8 +6,8 @@ input is one message without a traceback and with exit code 2; a signal saves th
 
 import json
 import os
-import signal
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -336,6 +336,16 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Exit codes: 0 done, 1 failed, 2 bad input" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_showing_a_run_imports_nothing_heavy(place):
+    assert command("run", "run.toml", "--local", "--name", "r", "-q").returncode == 0
+    code = (
+        "import sys; from flows.cli import shoal; shoal.main(['show', 'r', '--json'], standalone_mode=False);"
+        "print([name for name in ('prefect', 'scipy', 'pandas', 'xarray', 'zarr', 'dask') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
