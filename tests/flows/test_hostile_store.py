@@ -43,7 +43,7 @@ def write_run(location: Path, attributes: dict[str, Any], text: str = EVIL, x: f
         writer.add_event(EventRow(0, 0, EventKind.SESSION_START, text=text))
         writer.add_event(EventRow(1, 0, EventKind.SPAWN, 1, text=text, data=json.dumps(spawn)))
         writer.add_evaluation(
-            EvaluationRow(1, 1, 1, np.array([x]), 0.5, Outcome.OK, False, False, 1, 0.0, 1.0, 2.0, text)
+            EvaluationRow(1, 1, 1, 1, np.array([x]), 0.5, Outcome.OK, False, False, 1, 0.0, 1.0, 2.0, text)
         )
         writer.add_event(EventRow(1, 1, EventKind.FAILURE, 1, 1, text))
         writer.add_event(EventRow(1, 1, EventKind.STOPPED, 1, text=text, data=json.dumps({"verdicts": text})))

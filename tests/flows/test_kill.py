@@ -169,7 +169,7 @@ def test_a_run_whose_server_is_gone_at_its_end_has_come_to_what_it_has_come_to(m
         on_result.get()(RESULT)
         raise httpx.ConnectError("connection refused")
 
-    monkeypatch.setattr(launch, "local_server", lambda: nullcontext("http://127.0.0.1:9/api"))
+    monkeypatch.setattr(launch, "local_server", lambda **_: nullcontext("http://127.0.0.1:9/api"))
     assert run_as_flow(flow) is RESULT
 
 
@@ -177,7 +177,7 @@ def test_a_server_that_is_gone_before_the_run_begins_is_an_error(monkeypatch):
     def flow(return_state: bool) -> None:
         raise httpx.ConnectError("connection refused")
 
-    monkeypatch.setattr(launch, "local_server", lambda: nullcontext("http://127.0.0.1:9/api"))
+    monkeypatch.setattr(launch, "local_server", lambda **_: nullcontext("http://127.0.0.1:9/api"))
     with pytest.raises(ServerError, match="does not answer any more"):
         run_as_flow(flow)
 
