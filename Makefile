@@ -17,7 +17,7 @@ run: $(VENV)/.run  ## Run the main job: the tutorial's second run, as a Prefect 
 test: $(VENV)/.dev  ## Run the tests (ARGS="-k store" chooses)
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not services" $(ARGS)
 
-services: $(VENV)/.dev  ## Run the tests that take minutes: served deployments, a scheduler of its own
+services: $(VENV)/.dev  ## Run the tests that take long: served deployments, schedulers and workers of their own
 	$(BIN)/pytest -m services $(ARGS)
 
 check: $(VENV)/.dev  ## Lint, format, types and the direction of imports

@@ -267,7 +267,7 @@ def test_workers_that_come_and_go_lose_no_evaluation_and_none_is_counted_twice(c
     assert len(set(seen)) == 151
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_a_worker_that_has_too_much_memory_is_replaced(prefect_home):
     with (
         local_cluster(n_workers=1, threads_per_worker=1, memory_limit=600_000_000) as cluster,

@@ -229,7 +229,7 @@ def test_a_private_server_answers_only_who_has_its_password(home_with_database, 
         assert "PREFECT_API_AUTH_STRING" not in os.environ
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_a_private_run_goes_through(home_with_database, tmp_path):
     (tmp_path / "open_door.py").write_text(LOSS)
     (tmp_path / "open_door.toml").write_text(RUN_FILE)

@@ -281,7 +281,7 @@ def seen_by(lines: Lines) -> Outlook:
     return outlook
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_a_run_waits_for_a_worker_that_fits_and_uses_one_that_comes_in_the_middle(
     scheduler, start_worker, other_version, tmp_path
 ):
@@ -301,7 +301,7 @@ def test_a_run_waits_for_a_worker_that_fits_and_uses_one_that_comes_in_the_middl
     assert len(set(evaluations["worker"].values.tolist())) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_a_run_sends_nothing_to_a_worker_that_closes_before_it_comes_back(
     scheduler, start_worker, tmp_path, monkeypatch
 ):
