@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optim.errors import ProblemError
-from optim.evaluation import evaluate_loss
+from optim.evaluation import LossResult, evaluate_loss
 from optim.messages import Evaluated, Submit, Validated
 from optim.problem import Loss
 from optim.session import Session
@@ -33,7 +33,11 @@ def drive(session: Session, loss: Loss, validation: Loss = _no_validation) -> No
 
     def evaluated(submit: Submit) -> Evaluated | Validated:
         started_s = clock()
-        result = evaluate_loss(validation if submit.validates else loss, submit.x)
+        return told(submit, started_s, evaluate_loss(validation if submit.validates else loss, submit.x))
+
+    # Not above: what a loss raised has its callers in its traceback, and in a local variable of one of them it would
+    # be a cycle with the session in it. That is collected in any thread, and greenlets can end only in their own.
+    def told(submit: Submit, started_s: float, result: LossResult) -> Evaluated | Validated:
         kind = Validated if submit.validates else Evaluated
         return kind(
             submit.optimizer,

@@ -197,7 +197,7 @@ def test_a_private_run_refuses_a_server_without_a_password(server, prefect_home)
     assert where_password_is(server) is None
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_a_private_server_answers_only_who_has_its_password(home_with_database, monkeypatch):
     home = home_with_database
     monkeypatch.delenv("PREFECT_API_URL", raising=False)

@@ -136,6 +136,7 @@ def code(folder: Path, number: float) -> Path:
     return folder
 
 
+@pytest.mark.services
 def test_uploaded_code_reaches_a_worker_that_does_not_see_its_folder(scheduler, start_worker, tmp_path):
     start_worker()
     for number in (7.0, 8.0):  # the second run has another module of the same name
@@ -230,6 +231,7 @@ def test_what_differs_is_said_in_words():
     )
 
 
+@pytest.mark.services
 def test_a_worker_that_will_close_soon_rests_and_the_others_do_the_work(scheduler, start_worker, tmp_path):
     (tmp_path / "plain_fit.py").write_text(PLAIN)
     mortal = start_worker("--lifetime", "1 hour")

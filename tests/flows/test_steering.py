@@ -38,11 +38,13 @@ def loss(x):
     if os.environ.get("SIGNAL"):
         os.kill(os.getpid(), int(os.environ["SIGNAL"]))
     time.sleep(float(os.environ.get("PAUSE_S", "0")))
+    if os.environ.get("RAISES") and x[0] < 0.3:
+        raise ValueError("too small")
     return float((x[0] - 0.3) ** 2 + (x[1] - 0.4) ** 2)
 """
 
 RUN_FILE = """\
-problem = "bowl:loss"
+problem = "steered:loss"
 seed = 3
 parallel_optimizers = 2
 
@@ -72,7 +74,7 @@ max = 400
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    (tmp_path / "bowl.py").write_text(LOSS)
+    (tmp_path / "steered.py").write_text(LOSS)
     (tmp_path / "run.toml").write_text(RUN_FILE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -253,6 +255,7 @@ def test_a_walltime_that_is_none_is_bad_input(place, monkeypatch, capsys):
 
 def test_a_run_that_is_over_is_freed_at_once(place, monkeypatch):
     """A cycle would be collected in any thread, and a suspended algorithm can only be ended in its own."""
+    monkeypatch.setenv("RAISES", "1")
     sessions = []
     begin = Session.begin
     monkeypatch.setattr(
