@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -118,6 +119,7 @@ class SuspendableCall(Generic[Result]):
     result: Result
 
     def __init__(self, function: Callable[[], Result]) -> None:
+        self._thread = threading.get_ident()
         self._greenlet = greenlet(_without_floating_point_errors(function))
         self._greenlet.gr_context = _context_inside()
         self._filters: Sequence[Any] = [("ignore", None, Warning, _InsideCall(), 0), *warnings.filters]
@@ -136,8 +138,12 @@ class SuspendableCall(Generic[Result]):
         return batch
 
     def close(self) -> None:
-        """End the call at once, wherever it stands. Idempotent."""
-        if self._greenlet.dead:
+        """End the call at once, wherever it stands. Idempotent.
+
+        A garbage collector may come by in another thread, where the call cannot end. It then ends in its own, soon
+        after nobody refers to it any more: greenlets see to that themselves.
+        """
+        if self._greenlet.dead or self._thread != threading.get_ident():
             return
         if _is_inside.get():  # a garbage collector closes it in the middle of another call, which is to go on
             self._greenlet.parent = getcurrent()

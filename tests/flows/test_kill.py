@@ -204,6 +204,7 @@ def test_a_second_writer_is_refused_and_told_who_the_first_is(place, server):
     while not (holder := folder.holder()) or not holder.pid:  # it takes the lock, and then says who it is
         assert third.ended(0.01) is None, third.said
     assert holder.pid == third.pid
+    third.kill()
 
 
 def _taken(error: Exception) -> Evaluation:

@@ -285,3 +285,28 @@ def test_a_call_that_is_closed_inside_another_one_does_not_disturb_it():
     assert call.resume(None).points[0].tolist() == [0.5]
     assert call.resume([3.0]) is None
     assert call.result == 3.0
+
+
+def test_a_call_that_is_closed_in_another_thread_ends_in_its_own():
+    ended_in = []
+
+    def function():
+        try:
+            objective([0.5])
+        finally:
+            ended_in.append(threading.get_ident())
+
+    objective = Objective(maps_probes=False)
+    calls = [SuspendableCall(function)]
+    calls[0].resume(None)
+
+    def forget():
+        calls[0].close()
+        calls.clear()
+
+    thread = threading.Thread(target=forget)
+    thread.start()
+    thread.join()
+    assert ended_in == []
+    suspended().close()
+    assert ended_in == [threading.get_ident()]
