@@ -7,11 +7,10 @@ at any moment neither loses it nor does it twice.
 from __future__ import annotations
 
 import logging
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from optim.errors import StoreError
 from optim.session import Session
@@ -53,28 +52,44 @@ class Inbox:
         self._folder = folder
         self._logger = logger
         self._commit = commit
+        self._taken: set[Path] = set()
+        self._fault = ""
 
     def look(self, session: Session) -> None:
-        """Have a session do what is asked for, in the order in which it was."""
+        """Have a session do what is asked for, in the order in which it was.
+
+        A file system that fails for a while ends no run: it is said once, and tried again the next time.
+        """
+        try:
+            self._look(session)
+        except OSError as fault:
+            if str(fault) != self._fault:
+                self._logger.warning("Cannot see what is asked of the run: %s", fault)
+            self._fault = str(fault)
+        else:
+            self._fault = ""
+
+    def _look(self, session: Session) -> None:
         wishes = [(path, wish) for path in sorted(self._folder.glob(WISH)) if (wish := self._read(path))]
-        if not wishes:
-            return
-        for _, wish in wishes:
-            self._logger.info("Asked to %s, by %s", wish, wish.by)
-            if objection := session.steer(wish):
-                self._logger.warning("Cannot %s: %s", wish, objection)
-        self._commit()
+        for path, wish in wishes:
+            if path not in self._taken:
+                self._taken.add(path)
+                self._logger.info("Asked to %s, by %s", wish, wish.by)
+                if objection := session.steer(wish):
+                    self._logger.warning("Cannot %s: %s", wish, objection)
+        if wishes:
+            self._commit()
         for path, _ in wishes:
             path.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> Intervention | None:
         try:
-            if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            if not stat.S_ISREG((found := path.stat()).st_mode) or found.st_size > MOST_BYTES:
                 raise ValueError(f"it is no file, or larger than {MOST_BYTES} bytes")
             return read_intervention(path.read_bytes())
         except FileNotFoundError:  # whoever left it took it back
             return None
-        except (OSError, ValidationError, ValueError) as fault:
+        except ValueError as fault:  # also pydantic's
             self._logger.warning("%s is nothing that a run can be asked for, and put aside: %s", path, fault)
             path.rename(path.with_name(path.name + REFUSED))
             return None

@@ -24,8 +24,6 @@ DRAIN_S = 15.0
 INTERRUPTED = "interrupted; what was finished is saved"
 """The reason that a run then gives."""
 STANDARD_ERROR = 2
-SOON_S = 0.001
-"""A timer of 0 s is none."""
 NOTICE = b"\nStopping when what is in flight has come back; a second time: at once.\n"
 
 
@@ -40,7 +38,10 @@ class Interruption:
         self.signal: signal.Signals | None = None
         self._drained_by_s = math.inf
         self._listeners: list[Callable[[], None]] = []
-        self._has_timer = False
+        self._timers: list[threading.Timer] = []
+        self._timing = threading.Lock()
+        self._is_time_up = False
+        self._has_ended = False
 
     def __call__(self) -> bool:
         """Whether a signal has arrived."""
@@ -62,8 +63,13 @@ class Interruption:
 
         Raises:
             KeyboardInterrupt: At the second signal.
+            GivenUp: It is `give_up_within` that sent it.
         """
         del frame
+        if self._is_time_up:
+            if not self._has_ended:
+                raise GivenUp
+            return
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
@@ -74,37 +80,41 @@ class Interruption:
             listener()
 
     def give_up_within(self, seconds: float) -> None:
-        """Raise `GivenUp` then, in the middle of whatever the main thread does, unless that is planned earlier."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        planned_s = signal.getitimer(signal.ITIMER_REAL)[0] or math.inf
-        if seconds < planned_s:
-            self._has_timer = True
-            signal.setitimer(signal.ITIMER_REAL, max(seconds, SOON_S))
+        """Raise `GivenUp` then, in the middle of whatever the main thread does; inf: never.
+
+        Not by an alarm: a process has one, and it may be somebody else's.
+        """
+        if math.isfinite(seconds) and threading.current_thread() is threading.main_thread():
+            timer = threading.Timer(seconds, self._give_up)
+            timer.daemon = True
+            timer.start()
+            self._timers.append(timer)
 
     def end(self) -> None:
         """Give nothing up any more, and tell nobody."""
-        if self._has_timer:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        self._has_ended = True
+        with self._timing:  # who was about to send the signal has sent it
+            pass
+        for timer in self._timers:
+            timer.cancel()
         self._listeners.clear()  # they hold the run, and perhaps this
+
+    def _give_up(self) -> None:
+        with self._timing:
+            if not self._has_ended:
+                self._is_time_up = True
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
     """Handle signals until the context ends; outside the main thread, where none arrive, do nothing."""
     interruption = Interruption()
-    handlers = {**dict.fromkeys(SIGNALS, interruption.request), signal.SIGALRM: _give_up}
     is_main = threading.current_thread() is threading.main_thread()
-    before = (
-        {number: signal.signal(number, handler) for number, handler in handlers.items()} if is_main else {}
-    )
+    before = {number: signal.signal(number, interruption.request) for number in SIGNALS} if is_main else {}
     try:
         yield interruption
     finally:
         interruption.end()
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _give_up(number: int, frame: FrameType | None) -> None:
-    raise GivenUp

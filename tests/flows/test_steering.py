@@ -9,6 +9,7 @@ the walltime, or the patience of whoever sent SIGTERM, is cut.
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -187,6 +188,39 @@ def test_what_is_no_wish_is_put_aside_and_said(paused):
     assert call("resume", "r", "-q").return_value == 0
     assert {path.name for path in inbox.iterdir()} == {"1.json.refused", "2.json.refused", "notes.txt"}
     assert (paused / "runs" / "r" / "log").read_text().count("nothing that a run can be asked for") == 2
+
+
+def test_a_file_system_that_fails_for_a_while_ends_no_run(paused, monkeypatch):
+    inbox = paused / "runs" / "r" / "inbox"
+    call("stop", "r")
+    unlink, failures = Path.unlink, iter([PermissionError(13, "not now")])
+
+    def fails_at_first(path, **options):
+        if path.parent.name == "inbox" and (failure := next(failures, None)):
+            raise failure
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", fails_at_first)
+    assert call("resume", "r", "-q").return_value == 0
+    log = (paused / "runs" / "r" / "log").read_text()
+    assert (log.count("Asked to stop the run"), log.count("Cannot see what is asked of the run")) == (1, 1)
+    assert call("extend", "r", "--set", "exit_condition.1.max=500").exit_code == 0
+    assert call("resume", "r", "-q").return_value == 0
+    assert list(inbox.iterdir()) == []
+    assert len(events(paused, EventKind.INTERVENTION)) == 1
+
+
+def test_an_alarm_of_somebody_elses_is_left_alone(place):
+    rang = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rang.append(True))
+    timer = signal.getitimer(signal.ITIMER_REAL)
+    try:
+        assert call("run", "run.toml", "--local", "--name", "r", "-q", "--walltime", "1h").return_value == 0
+        signal.raise_signal(signal.SIGALRM)
+        assert rang == [True]
+        assert (signal.getitimer(signal.ITIMER_REAL)[0] > 0) == (timer[0] > 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_run_ends_before_its_walltime_and_goes_on_later(place, monkeypatch):
