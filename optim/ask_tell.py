@@ -118,10 +118,11 @@ class AskTell:
         """
         if not self._awaits_tell or self._batch is None:
             raise OutOfOrderError("tell() was called without an ask() before it")
-        if len(losses) != len(self._batch.points):
-            raise ValueError(f"tell() expected {len(self._batch.points)} losses, got {len(losses)}")
+        asked = self._batch.points
+        if len(losses) != len(asked):
+            raise ValueError(f"tell() expected {len(asked)} losses, got {len(losses)}")
         self._awaits_tell = False
-        self._advance(Answers(losses, self._batch.points if points is None else points))
+        self._advance(Answers(losses, asked if points is None else points))
 
     def close(self) -> None:
         """Stop at once, wherever the algorithm stands. Idempotent."""

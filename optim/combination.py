@@ -57,15 +57,25 @@ class Combination:
         """The rules that it names, counted from 0."""
         return frozenset(_leaves(self._tree)) if self._tree else frozenset()
 
+    def is_met(self, rule: Callable[[int], Verdict]) -> bool:
+        """Whether it is true; `rule(k)` judges rule k, counted from 0."""
+        return self._tree is not None and _is_met(self._tree, rule)
+
     def judge(self, rule: Callable[[int], Verdict]) -> Judgement:
         """Evaluate from left to right; `rule(k)` judges rule k, counted from 0, at most once."""
         verdicts: list[Verdict | None] = [None] * self.count
-        met = self._tree is not None and _is_met(self._tree, rule, verdicts)
-        return Judgement(met, tuple(verdicts))
+
+        def judged(number: int) -> Verdict:
+            verdict = verdicts[number]
+            if verdict is None:
+                verdict = verdicts[number] = rule(number)
+            return verdict
+
+        return Judgement(self.is_met(judged), tuple(verdicts))
 
     def holds_with(self, rules: frozenset[int]) -> bool:
         """Whether it is true when exactly these rules (counted from 0) are."""
-        return self.judge(lambda number: Verdict(number in rules)).met
+        return self.is_met(lambda number: Verdict(number in rules))
 
     def lines(self, names: Sequence[str], verdicts: Sequence[Verdict | None]) -> list[str]:
         """One line for each rule, as `Name(max=5) = True |`, with parentheses where they matter."""
@@ -80,15 +90,12 @@ def _leaves(node: _Node) -> list[int]:
     return [leaf for part in node.parts for leaf in _leaves(part)] if node.operator else [node.rule]
 
 
-def _is_met(node: _Node, rule: Callable[[int], Verdict], verdicts: list[Verdict | None]) -> bool:
+def _is_met(node: _Node, rule: Callable[[int], Verdict]) -> bool:
     if not node.operator:
-        verdict = verdicts[node.rule]
-        if verdict is None:
-            verdict = verdicts[node.rule] = rule(node.rule)
-        return verdict.met
+        return rule(node.rule).met
     decisive = node.operator == "|"
     for part in node.parts:
-        if _is_met(part, rule, verdicts) is decisive:
+        if (_is_met(part, rule) if part.operator else rule(part.rule).met) is decisive:
             return decisive
     return not decisive
 

@@ -18,6 +18,17 @@ NAN = float("nan")
 LONGEST_TEXT = 4000
 """Characters of what a loss raised that are kept."""
 
+_copies = 0
+"""How often the processes that led to this one were copied."""
+
+
+def _count_copy() -> None:
+    global _copies
+    _copies += 1
+
+
+os.register_at_fork(after_in_child=_count_copy)
+
 
 class LossResult(NamedTuple):
     """What came of one call.
@@ -46,7 +57,7 @@ def evaluate_loss(loss: Loss, x: ArrayLike) -> LossResult:
         loss: Called with an array of its own, which it may change.
         x: Shape (dimension,), physical units.
     """
-    process = os.getpid()
+    copies = _copies
     try:
         returned = loss(np.array(x, dtype=np.float64))
         if type(returned) is not float:
@@ -54,7 +65,7 @@ def evaluate_loss(loss: Loss, x: ArrayLike) -> LossResult:
     except (Exception, SystemExit) as error:  # noqa: BLE001  a loss may raise anything; the run goes on
         return LossResult(Outcome.EXCEPTION, NAN, _text_of(error), traceback.format_exc(), error)
     finally:
-        if os.getpid() != process:
+        if _copies != copies:
             os._exit(0)
     if math.isfinite(returned):
         return LossResult(Outcome.OK, returned)

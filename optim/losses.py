@@ -7,24 +7,26 @@ from array import array
 
 
 class Losses:
-    """Grows by one loss at a time, 16 bytes each; satisfies `LossesView`."""
+    """Grows by one loss at a time, 16 bytes each; satisfies `LossesView`.
+
+    Attributes:
+        lowest: Of all; inf: none was finite, or there is none.
+    """
 
     def __init__(self) -> None:
+        self.lowest = math.inf
         self._values = array("d")
         self._lowest = array("d")
 
     def __len__(self) -> int:
         return len(self._values)
 
-    @property
-    def lowest(self) -> float:
-        """The lowest of all; inf: none was finite, or there is none."""
-        return self._lowest[-1] if self._lowest else math.inf
-
     def add(self, loss: float) -> None:
         """Append one; inf where there was no finite number."""
+        if loss < self.lowest:
+            self.lowest = loss
         self._values.append(loss)
-        self._lowest.append(min(loss, self._lowest[-1]) if self._lowest else loss)
+        self._lowest.append(self.lowest)
 
     def latest(self, count: int) -> array[float]:
         """The last `count`, oldest first (all, when there are fewer)."""

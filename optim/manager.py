@@ -35,7 +35,7 @@ from optim.messages import (
 )
 from optim.outcome import Outcome
 from optim.past import Past
-from optim.places import Asked, Places
+from optim.places import Places
 from optim.randomness import Streams
 from optim.run_state import RunState
 from optim.space import Space
@@ -81,7 +81,7 @@ class Manager:
         self._obey(strategy)
         self._validated: dict[tuple[int, int], int] = {}
         self._hungry: list[Member] = []
-        self._dropped: list[Asked] = []
+        self._dropped: list[Submit] = []
         self._ends_without_loss = 0
         self._failure = ""
         self._commands: list[Command] = []
@@ -140,7 +140,7 @@ class Manager:
         elif isinstance(event, StartOptimizer):
             self._spawn(self.space.to_unit(np.array(event.x)))
         if self.finish is None:
-            self._send_waiting()
+            self._commands += self._places.refill(self._state.evaluations, self._is_wanted)
             self._go_on()
         return self._commands
 
@@ -155,14 +155,15 @@ class Manager:
         self.pause = None
         is_first = not self._state.evaluations and not self._state.started and not self._places.out()
         if is_first and self.strategy.baseline:
-            self._send(Asked(BASELINE, 1, self.space.initial_point, self.space.initial, is_probe=False))
+            self._send(Submit(BASELINE, 1, self.space.initial, self.space.initial_point))
 
     def _evaluated(self, event: Evaluated) -> None:
         asked = self._places.leave(event.optimizer, event.call)
         if event.x is not None:
             asked = asked._replace(point=self.space.to_unit(event.x), x=event.x)
-        loss = event.loss if event.outcome is Outcome.OK else np.inf
+        loss = event.loss
         if event.outcome is not Outcome.OK:
+            loss = np.inf
             self._failure = event.text or event.outcome.label
         if self._state.record(event.optimizer, loss, asked.x, asked.point):
             self._validate(asked)
@@ -176,7 +177,7 @@ class Manager:
         if self.finish is None:
             self._tell(member)
 
-    def _validate(self, best: Asked) -> None:
+    def _validate(self, best: Submit) -> None:
         """Ask for the validation loss at an optimizer's new best, if it is the turn of this one."""
         validation = self.strategy.validation
         if validation is None or self.finish is not None:
@@ -184,7 +185,7 @@ class Manager:
         is_baseline = best.optimizer == BASELINE
         if is_baseline or self._state.optimizers[best.optimizer - 1].bests % validation.every == 0:
             self._validated[best.optimizer, best.call] = evaluation = self._state.evaluations
-            self._commands.append(Submit(best.optimizer, best.call, best.x, validates=evaluation))
+            self._commands.append(best._replace(is_probe=False, validates=evaluation))
 
     def _take_validation(self, event: Validated) -> None:
         if self._validated.pop((event.optimizer, event.call), None) is None:
@@ -232,9 +233,9 @@ class Manager:
             )
 
     def _tell(self, member: Member) -> None:
-        while (told := member.tell_next()) is not None:
-            if not told.is_probe:
-                self._state.move(member)
+        while (point := member.tell_next()) is not None:
+            if not member.is_probing:
+                self._state.move(member, point)
             end = member.living.end
             if end is not None:
                 kind = EventKind(end.kind)
@@ -242,9 +243,9 @@ class Manager:
                     kind = EventKind.GAVE_UP
                 self._end(member, kind, end.reason)
                 return
-            if not told.is_probe and self._is_stopped(member):
+            if not member.is_probing and self._is_stopped(member):
                 return
-            if told.is_last:
+            if member.is_hungry:
                 self._hungry.append(member)
                 return
 
@@ -252,25 +253,22 @@ class Manager:
         strategy = self.strategy
         if not strategy.stoppers or member.calls % strategy.check_stopper_interval:
             return False
-        best = self._state.best
+        best, is_warm = self._state.best, member.is_warm
         is_owner = best is not None and best.optimizer == member.number
         if is_owner and not strategy.apply_stoppers_to_best_optimizer:
             return False
 
         def verdict(rule: int) -> Verdict:
             stopper = strategy.stoppers[rule]
-            if stopper.needs_warm_up and not member.is_warm:
-                return NO
-            return stopper.judge(member, self._state)
+            return stopper.judge(member, self._state) if is_warm or not stopper.needs_warm_up else NO
 
+        if not self._stopping.is_met(verdict):
+            return False
         judgement = self._stopping.judge(verdict)
-        if judgement.met:
-            reason = _met([stopper.type_name() for stopper in strategy.stoppers], judgement)
-            lines = self._stopping.lines(
-                [stopper.printed for stopper in strategy.stoppers], judgement.verdicts
-            )
-            self._end(member, EventKind.STOPPED, reason, {"verdicts": "\n".join(lines)})
-        return judgement.met
+        reason = _met([stopper.type_name() for stopper in strategy.stoppers], judgement)
+        lines = self._stopping.lines([stopper.printed for stopper in strategy.stoppers], judgement.verdicts)
+        self._end(member, EventKind.STOPPED, reason, {"verdicts": "\n".join(lines)})
+        return True
 
     # What follows from an event: exit conditions, spawning, ask
 
@@ -285,8 +283,8 @@ class Manager:
     def _is_over(self) -> bool:
         if self.finish is not None:
             return True
-        judgement = self._exiting.judge(self._exit_verdict)
-        if judgement.met:
+        if self._exiting.is_met(self._exit_verdict):
+            judgement = self._exiting.judge(self._exit_verdict)
             reason = _met([condition.printed for condition in self.strategy.exit_conditions], judgement)
             conditions = tuple(self._exit_lines(judgement))
             if not self._needs_time_limit():
@@ -302,7 +300,7 @@ class Manager:
                 )
             )
         elif not self._state.alive and not self._spawner.is_open(self._state):
-            self._end_run(Finish(NOBODY_LEFT, conditions=tuple(self._exit_lines(judgement))))
+            self._end_run(Finish(NOBODY_LEFT, conditions=tuple(self.exit_lines())))
         return self.finish is not None
 
     def _pause(self, pause: Pause) -> None:
@@ -310,11 +308,10 @@ class Manager:
         self._commands.append(pause)
 
     def _may_spawn(self) -> bool:
-        waits_for_baseline = (BASELINE, 1) in self._places
         return (
-            not waits_for_baseline
+            self._state.alive < self.strategy.parallel_optimizers
+            and (BASELINE, 1) not in self._places
             and self.pause is None
-            and self._state.alive < self.strategy.parallel_optimizers
             and self._spawner.is_open(self._state)
             and self._places.is_free(self._state.evaluations)
         )
@@ -330,8 +327,9 @@ class Manager:
     def _ask(self, member: Member) -> None:
         if not member.is_alive:
             return
-        for call, point, is_probe in member.ask():
-            self._send(Asked(member.number, call, point, self.space.to_physical(point), is_probe))
+        batch = member.ask()
+        for call, point in enumerate(batch.points, member.first_call):
+            self._send(Submit(member.number, call, self.space.to_physical(point), point, batch.probes))
 
     # Submissions
 
@@ -343,16 +341,9 @@ class Manager:
         ]
         return min(caps, default=None)
 
-    def _send(self, asked: Asked) -> None:
-        if self._places.enter(asked, self._state.evaluations):
-            self._submit(asked)
-
-    def _send_waiting(self) -> None:
-        for asked in self._places.refill(self._state.evaluations, self._is_wanted):
-            self._submit(asked)
-
-    def _submit(self, asked: Asked) -> None:
-        self._commands.append(Submit(asked.optimizer, asked.call, asked.x, asked.is_probe))
+    def _send(self, submit: Submit) -> None:
+        if self._places.enter(submit, self._state.evaluations):
+            self._commands.append(submit)
 
     # Ends
 
@@ -395,7 +386,7 @@ class Manager:
             is_time_up = self.strategy.exit_conditions[rule].printed in self._state.times_up
             return NO if is_time_up else self._exit_verdict(rule)
 
-        return not self._exiting.judge(verdict).met
+        return not self._exiting.is_met(verdict)
 
     def _exit_lines(self, judgement: Judgement) -> list[str]:
         names = [condition.printed for condition in self.strategy.exit_conditions]

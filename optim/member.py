@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,6 @@ from numpy.typing import NDArray
 from optim.ask_tell import AskTell, Batch, Point
 from optim.losses import Losses
 from optim.optimizers.base import Optimizer
-
-
-class Told(NamedTuple):
-    """A loss that was just added to the trajectory, and whether it completed its batch."""
-
-    is_probe: bool
-    is_last: bool
 
 
 class Member:
@@ -33,6 +26,12 @@ class Member:
         living: The started algorithm.
         dimension: Of the unit cube.
         started_at: How many evaluations the run had when it was started.
+
+    Attributes:
+        asked: How many evaluations it has asked for: the last call of its latest batch.
+        first_call: The first call of that batch.
+        is_probing: Whether that batch consists of finite differences.
+        is_hungry: Whether all of that batch was told, so that it should be asked for the next one.
     """
 
     def __init__(
@@ -54,17 +53,13 @@ class Member:
         self._dimension = dimension
         self.losses = Losses()
         self._points = array("d")
-        self._asked = 0
-        self._batch = Batch(())
-        self._first_call = 1
+        self.asked = 0
+        self.first_call = 1
+        self.is_probing = False
+        self.is_hungry = True
         self._results: list[float | None] = []
         self._evaluated: list[Point] = []
         self._told = 0
-
-    @property
-    def asked(self) -> int:
-        """How many evaluations it has asked for: the last call of its latest batch."""
-        return self._asked
 
     @property
     def is_warm(self) -> bool:
@@ -84,16 +79,18 @@ class Member:
         """The points told last, oldest first, shape (at most count, dimension)."""
         return np.array(self._points[-count * self._dimension :]).reshape(-1, self._dimension)
 
-    def ask(self) -> Iterator[tuple[int, Point, bool]]:
-        """The next batch: call number, point in the unit cube and whether it is a probe."""
-        self._batch = self.living.ask()
-        self._first_call = self._asked + 1
-        self._asked += len(self._batch.points)
-        self._results = [None] * len(self._batch.points)
-        self._evaluated = list(self._batch.points)
+    def ask(self) -> Batch:
+        """The next batch; its calls are numbered from `first_call`."""
+        batch = self.living.ask()
+        count = len(batch.points)
+        self.first_call = self.asked + 1
+        self.asked += count
+        self.is_probing = batch.probes
+        self.is_hungry = False
+        self._results = [None] * count
+        self._evaluated = list(batch.points)
         self._told = 0
-        for offset, point in enumerate(self._batch.points):
-            yield self._first_call + offset, point, self._batch.probes
+        return batch
 
     def take(self, call: int, loss: float, point: Point) -> None:
         """Keep the result of a call until those before it are there too.
@@ -103,11 +100,16 @@ class Member:
             loss: inf for every outcome but `ok`.
             point: Where it was evaluated, in the unit cube.
         """
-        self._results[call - self._first_call] = loss
-        self._evaluated[call - self._first_call] = point
+        at = call - self.first_call
+        self._results[at] = loss
+        self._evaluated[at] = point
 
-    def tell_next(self) -> Told | None:
-        """Add the next loss to the trajectory, if it is there; hands over the batch with its last one."""
+    def tell_next(self) -> Point | None:
+        """Add the next loss to the trajectory, if it is there; the algorithm is told a batch with its last one.
+
+        Returns:
+            Where the loss was, in the unit cube; None: there is none that could be told.
+        """
         at = self._told
         if at == len(self._results):
             return None
@@ -115,17 +117,17 @@ class Member:
         if loss is None:
             return None
         self._told = at + 1
-        is_probe = self._batch.probes
-        if not is_probe:
+        point = self._evaluated[at]
+        if not self.is_probing:
             self.calls += 1
             self.latest_loss = loss
             self.losses.add(loss)
-            self._points.frombytes(self._evaluated[at].tobytes())
-        is_last = self._told == len(self._results)
-        if is_last:
+            self._points.frombytes(point.tobytes())
+        if self._told == len(self._results):
+            self.is_hungry = True
             results = cast(list[float], self._results)  # complete: they are told in order to the end
             self.living.tell(results, self._evaluated)
-        return Told(is_probe, is_last)
+        return point
 
     def close(self) -> None:
         """End the algorithm where it stands."""

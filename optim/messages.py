@@ -100,7 +100,8 @@ class Submit(NamedTuple):
     Attributes:
         optimizer: Whose point it is; 0: the baseline.
         call: The optimizer's own number of it.
-        x: Physical units of all parameters.
+        x: Physical units of all parameters, shape (size,).
+        point: The same in the unit cube, shape (dimension,).
         is_probe: A finite-difference point.
         validates: Number of the evaluation at whose point the validation loss is wanted; 0: it is the loss itself.
     """
@@ -108,6 +109,7 @@ class Submit(NamedTuple):
     optimizer: int
     call: int
     x: NDArray[np.float64]
+    point: NDArray[np.float64]
     is_probe: bool = False
     validates: int = 0
 

@@ -3,32 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from optim.ask_tell import Point
 from optim.errors import UnknownCallError
-
-
-class Asked(NamedTuple):
-    """A point that an optimizer asked for.
-
-    Attributes:
-        optimizer: Whose it is.
-        call: The optimizer's own number of it.
-        point: In the unit cube, shape (dimension,).
-        x: The same in physical units.
-        is_probe: A finite-difference point.
-    """
-
-    optimizer: int
-    call: int
-    point: Point
-    x: NDArray[np.float64]
-    is_probe: bool
+from optim.messages import Submit
 
 
 class Places:
@@ -40,8 +18,8 @@ class Places:
 
     def __init__(self, budget: int | None = None) -> None:
         self._budget = budget
-        self._outstanding: dict[tuple[int, int], Asked] = {}
-        self._waiting: deque[Asked] = deque()
+        self._outstanding: dict[tuple[int, int], Submit] = {}
+        self._waiting: deque[Submit] = deque()
 
     def __contains__(self, key: tuple[int, int]) -> bool:
         return key in self._outstanding
@@ -50,7 +28,7 @@ class Places:
         """Whether one more point may go out, when so many results were recorded."""
         return self._budget is None or evaluations + len(self._outstanding) < self._budget
 
-    def enter(self, asked: Asked, evaluations: int) -> bool:
+    def enter(self, asked: Submit, evaluations: int) -> bool:
         """Whether the point goes out now; otherwise it waits, behind those that were asked before."""
         if self._waiting or not self.is_free(evaluations):
             self._waiting.append(asked)
@@ -58,7 +36,7 @@ class Places:
         self._outstanding[asked.optimizer, asked.call] = asked
         return True
 
-    def leave(self, optimizer: int, call: int) -> Asked:
+    def leave(self, optimizer: int, call: int) -> Submit:
         """A point has come back or was dropped.
 
         Raises:
@@ -72,7 +50,7 @@ class Places:
                 " it was never submitted, or its result has already arrived"
             ) from None
 
-    def put_back(self, asked: Iterable[Asked]) -> None:
+    def put_back(self, asked: Iterable[Submit]) -> None:
         """Points that were dropped are wanted after all: they wait before all others."""
         self._waiting.extendleft(reversed(list(asked)))
 
@@ -80,13 +58,15 @@ class Places:
         """Another budget holds from now on."""
         self._budget = budget
 
-    def refill(self, evaluations: int, is_wanted: Callable[[int], bool]) -> Iterator[Asked]:
+    def refill(self, evaluations: int, is_wanted: Callable[[int], bool]) -> list[Submit]:
         """Those that may go out now, of the optimizers that still want theirs."""
+        sent: list[Submit] = []
         while self._waiting and self.is_free(evaluations):
             asked = self._waiting.popleft()
             if is_wanted(asked.optimizer):
                 self._outstanding[asked.optimizer, asked.call] = asked
-                yield asked
+                sent.append(asked)
+        return sent
 
     def out(self, optimizer: int | None = None) -> list[tuple[int, int]]:
         """Optimizer and call of every point that is out, in the order sent; of one optimizer, if named."""

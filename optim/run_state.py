@@ -88,9 +88,9 @@ class RunState:
         if optimizer:
             self.optimizers[optimizer - 1].validations.add(loss)
 
-    def move(self, member: Member) -> None:
-        """`member` was told a loss: it stands at its latest point."""
-        self._anchors[member.number - 1] = member.latest_point
+    def move(self, member: Member, point: Point) -> None:
+        """`member` was told a loss: it stands there."""
+        self._anchors[member.number - 1] = point
 
     def bury(self, member: Member) -> None:
         """`member` is dead: it stands at its best point."""

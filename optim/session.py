@@ -48,10 +48,8 @@ Listener = Callable[[Announce], None]
 _Key = tuple[int, int, bool]
 """Optimizer, call, and whether it is a validation."""
 
-
-class _Sent(NamedTuple):
-    submit: Submit
-    submitted_s: float
+_Sent = tuple[Submit, float]
+"""What was taken, and when, by the session's clock."""
 
 
 class _Deadline(NamedTuple):
@@ -80,6 +78,7 @@ class Session:
     ) -> None:
         self.manager = manager
         self.clock = clock
+        self._run = manager.run
         self.failures = 0
         self.halted = ""
         self._journal = journal
@@ -191,7 +190,7 @@ class Session:
         """
         while self._queue and not self._is_ending():
             key, submit = self._queue.popitem(last=False)
-            self._sent[key] = _Sent(submit, self.clock())
+            self._sent[key] = submit, self.clock()
             violation = self.manager.space.violation(submit.x)
             if not violation:
                 return submit
@@ -223,12 +222,12 @@ class Session:
     def _is_ending(self) -> bool:
         if self._walltime and not self.halted:
             now_s = self.clock()
-            oldest = next(iter(self._sent.values()), None)
-            self.halted = self._walltime.objection(now_s, oldest.submitted_s if oldest else now_s)
+            _, oldest_s = next(iter(self._sent.values()), (None, now_s))
+            self.halted = self._walltime.objection(now_s, oldest_s)
         return bool(self.halted) or self.manager.pause is not None
 
     def _objection(self, intervention: Intervention) -> str:
-        run = self.manager.run
+        run = self._run
         if self.finish:
             return f"the run has ended: {self.finish.reason}"
         if isinstance(intervention, StopOptimizer):
@@ -248,11 +247,9 @@ class Session:
         insort(self._deadlines, _Deadline(seconds, do), key=attrgetter("at_s"))
 
     def _feed(self, event: Event, text: str = "") -> None:
-        events: deque[Event] = deque([event])
-        while events:
-            event = events.popleft()
-            run = self.manager.run
-            before = run.evaluations
+        dropped: deque[Dropped] = deque()
+        while True:
+            before = self._run.evaluations
             is_late = self._is_late(event)
             commands = self.manager.handle(event)
             self._record(event, before, is_late, text)
@@ -262,8 +259,11 @@ class Session:
                 elif isinstance(command, Announce):
                     self._announce(command)
                 elif isinstance(command, Cancel) and self._unqueue(command):
-                    events.append(Dropped(command.optimizer, command.call))
+                    dropped.append(Dropped(command.optimizer, command.call))
             self._sequence += 1
+            if not dropped:
+                return
+            event = dropped.popleft()
 
     def _unqueue(self, cancel: Cancel) -> bool:
         """Whether it was still in the queue."""
@@ -276,7 +276,7 @@ class Session:
     def _is_late(self, event: Event) -> bool:
         if not isinstance(event, Evaluated) or event.optimizer == BASELINE:
             return False
-        return not self.manager.run.optimizers[event.optimizer - 1].is_alive
+        return not self._run.optimizers[event.optimizer - 1].is_alive
 
     def _record(self, event: Event, before: int, is_late: bool, text: str) -> None:
         match event:
@@ -357,7 +357,7 @@ class Session:
     def _taken(self, key: _Key) -> _Sent:
         sent = self._sent.pop(key)
         if self._walltime:
-            self._walltime.took(self.clock() - sent.submitted_s)
+            self._walltime.took(self.clock() - sent[1])
         return sent
 
     def _note_failure(self, event: Evaluated | Validated, number: int) -> None:

@@ -137,6 +137,8 @@ class Space:
         self._low = self._scaled(self._lower)
         self._width = self._scaled(self._upper) - self._low
         self._template = np.array([parameter.initial for parameter in self.parameters], dtype=np.float64)
+        # Rounding is monotonic: on linear scales nothing gets below `low`, or above what 1 becomes.
+        self._may_exceed = self._has_log or bool((self._low + self._width > self._upper).any())
 
     @property
     def dimension(self) -> int:
@@ -175,8 +177,9 @@ class Space:
         x = self._low + self._width * u
         if self._has_log:
             np.exp(x, out=x, where=self._log)
-        np.maximum(x, self._lower, out=x)
-        np.minimum(x, self._upper, out=x)
+        if self._may_exceed:
+            np.maximum(x, self._lower, out=x)
+            np.minimum(x, self._upper, out=x)
         return x if self._all_free else self._completed(x)
 
     def to_unit(self, x: ArrayLike) -> NDArray[np.float64]:

@@ -147,13 +147,15 @@ class Scipy(Optimizer):
         has_loss = has_finite_loss = False
         try:
             batch = call.resume(None)
-            ahead = [] if batch is not None and _holds(batch, start) else [start.x0.copy()]
+            if batch is not None and not _holds(batch, start):
+                first, *losses = yield Batch([start.x0.copy(), *batch.points], batch.probes)
+                has_loss, has_finite_loss = True, any(map(math.isfinite, (first, *losses)))
+                batch = call.resume(losses)
             while batch is not None:
-                losses = yield Batch([*ahead, *batch.points], batch.probes) if ahead else batch
+                losses = yield batch
                 has_loss = True
                 has_finite_loss = has_finite_loss or any(map(math.isfinite, losses))
-                batch = call.resume(losses[len(ahead) :] if ahead else losses)
-                ahead = []
+                batch = call.resume(losses)
         except StuckError as error:
             return End(EndKind.GAVE_UP, f"{self.algorithm} {error}")
         except Exception as error:

@@ -54,7 +54,8 @@ class RunWriter:
         self._is_closed = False
         self._is_torn = False  # the image took only part of some rows: never commit it
         self._failure: Exception | None = None
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._committing = threading.Lock()
         self._thread = threading.Thread(target=self._flush_in_background, name="shoal store", daemon=True)
         self._thread.start()
@@ -118,13 +119,14 @@ class RunWriter:
         if row.x.shape != (self._image.dimension,):
             raise StoreError(f"a point must have shape ({self._image.dimension},), got {row.x.shape}")
         self._check_is_known(row.optimizer)
-        with self._changed:
+        with self._lock:
             self._check_can_add()
             self._evaluated += 1
             self._evaluations.append(row)
             if len(self._evaluations) == self._flush_evaluations:
                 self._changed.notify_all()
-            self._note_pending()
+            if not self._is_pending:
+                self._note_pending()
 
     def add_validation(self, row: ValidationRow) -> None:
         """Take the next validation.
@@ -260,7 +262,8 @@ class RunWriter:
             raise StoreError(f"optimizer {optimizer} was not started; the last one is {self._spawned}")
 
     def _check_can_add(self) -> None:
-        self._check_failure()
+        if self._failure:
+            self._check_failure()
         if self._is_closed:
             raise StoreError(f"the writer of {self._image.path} is closed")
 

@@ -66,11 +66,11 @@ def hand_made_run(*tracks: Track, dimension: int = 2) -> RunState:
         member = Member(number, block, block.start(Start(first, np.random.default_rng(0))), dimension)
         run.add(member)
         for loss in track.losses:
-            ((call, point, _),) = member.ask()
+            (point,) = member.ask().points
             run.record(number, loss, point, point)
-            member.take(call, loss, point)
+            member.take(member.asked, loss, point)
             member.tell_next()
-            run.move(member)
+            run.move(member, point)
         if not track.is_alive:
             member.close()
             run.bury(member)

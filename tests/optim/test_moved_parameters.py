@@ -116,9 +116,9 @@ def test_its_first_look_round_is_in_its_own_dimensions(names, warm_after):
     for calls in range(warm_after):
         assert member.calls == calls
         assert not member.is_warm
-        ((call, point, _),) = member.ask()
+        (point,) = member.ask().points
         assert point.shape == (3,)
-        member.take(call, bowl(point), point)
+        member.take(member.asked, bowl(point), point)
         member.tell_next()
     assert member.is_warm
     member.close()

@@ -246,7 +246,9 @@ class Watched(Manager):
 
 
 def _plain(command):
-    return (*command[:2], command.x.tobytes(), *command[3:]) if isinstance(command, Submit) else command
+    if isinstance(command, Submit):
+        return command._replace(x=command.x.tobytes(), point=command.point.tobytes())
+    return command
 
 
 def with_workers(case, workers, order):
@@ -291,7 +293,7 @@ def _outstanding(log):
     for event, commands in log:
         if len(event) > 1:
             asked.remove((event.optimizer, event.call, isinstance(event, Validated)))
-        asked |= {(*it[:2], it[4] > 0) for it in commands if type(it) is tuple}
+        asked |= _keys(it for it in commands if isinstance(it, Submit))
     return asked
 
 

@@ -19,7 +19,7 @@ from tasks.evaluation import Evaluation
 
 def tried(outcomes: list[Outcome], retries: int) -> int:
     """How often an evaluation that comes to these outcomes, one after the other, is tried."""
-    attempts = Attempts(Submit(1, 1, np.zeros(1)))
+    attempts = Attempts(Submit(1, 1, np.zeros(1), np.zeros(1)))
     for outcome in outcomes:
         attempts = attempts.and_(Evaluation(outcome, math.nan))
         if not attempts.may_go_on(outcome, retries):
@@ -47,14 +47,16 @@ def test_a_good_end_is_an_end():
 
 
 def test_attempts_of_dask_count():
-    attempts = Attempts(Submit(1, 1, np.zeros(1))).and_(Evaluation(Outcome.WORKER_LOST, math.nan, attempts=3))
+    attempts = Attempts(Submit(1, 1, np.zeros(1), np.zeros(1))).and_(
+        Evaluation(Outcome.WORKER_LOST, math.nan, attempts=3)
+    )
     assert not attempts.may_go_on(Outcome.WORKER_LOST, 9)
     assert attempts.tries == 3
 
 
 @pytest.mark.parametrize(("validates", "kind"), [(0, Evaluated), (7, Validated)])
 def test_the_session_is_told_of_all_attempts_and_in_its_own_time(validates, kind):
-    submit = Submit(2, 3, np.zeros(1), validates=validates)
+    submit = Submit(2, 3, np.zeros(1), np.zeros(1), validates=validates)
     found = Evaluation(Outcome.OK, 4.0, "", 101.0, 102.0, "node/7")
     told = Attempts(submit, 1, 1).and_(found).concluded(found, 100.0)
     assert type(told) is kind
