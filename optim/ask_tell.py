@@ -60,7 +60,7 @@ class Answers(list[float]):
 
     def __init__(self, losses: Iterable[float], points: Sequence[Point]) -> None:
         super().__init__(losses)
-        self.points = points
+        self.points = list(points)
 
 
 Steps = Generator[Batch, Answers, End]
@@ -105,12 +105,12 @@ class AskTell:
         self._awaits_tell = True
         return self._batch
 
-    def tell(self, losses: Sequence[float], points: Sequence[Point] | None = None) -> None:
+    def tell(self, losses: Sequence[float]) -> None:
         """Hand back the losses of the whole batch of the last `ask`.
 
         Args:
-            losses: One for each point, in the order asked; dimensionless; inf for every outcome but `ok`.
-            points: Where they were evaluated; None: where it was asked.
+            losses: One for each point, in the order asked; dimensionless; inf for every outcome but `ok`. `Answers`
+                say where they were evaluated; others were where it was asked.
 
         Raises:
             OutOfOrderError: No `ask` came before.
@@ -122,7 +122,7 @@ class AskTell:
         if len(losses) != len(asked):
             raise ValueError(f"tell() expected {len(asked)} losses, got {len(losses)}")
         self._awaits_tell = False
-        self._advance(Answers(losses, asked if points is None else points))
+        self._advance(losses if isinstance(losses, Answers) else Answers(losses, asked))
 
     def close(self) -> None:
         """Stop at once, wherever the algorithm stands. Idempotent."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from optim.errors import CombinationError
@@ -18,11 +19,22 @@ MAX_DEPTH = 50
 _TOKEN = re.compile(r"\s*(?:(\d+)|([|&()]))")
 
 
+Judge = Callable[..., Verdict]
+"""Judges one rule, and says the same when it is asked again."""
+
+
 class Judgement(NamedTuple):
     """The value of a combination, and the verdicts that it took (None: not needed)."""
 
     met: bool
     verdicts: tuple[Verdict | None, ...]
+
+    def reason(self, names: Sequence[str]) -> str:
+        """The rules that were met, each with its numbers, on one line."""
+        judged = zip(names, self.verdicts, strict=True)
+        return "; ".join(
+            f"{name}: {verdict}" for name, verdict in judged if verdict is not None and verdict.met
+        )
 
 
 class _Node(NamedTuple):
@@ -57,25 +69,36 @@ class Combination:
         """The rules that it names, counted from 0."""
         return frozenset(_leaves(self._tree)) if self._tree else frozenset()
 
-    def is_met(self, rule: Callable[[int], Verdict]) -> bool:
-        """Whether it is true; `rule(k)` judges rule k, counted from 0."""
-        return self._tree is not None and _is_met(self._tree, rule)
+    def is_met(self, judges: Sequence[Judge], *about: object) -> bool:
+        """Whether it is true, which is asked after every loss.
 
-    def judge(self, rule: Callable[[int], Verdict]) -> Judgement:
-        """Evaluate from left to right; `rule(k)` judges rule k, counted from 0, at most once."""
+        Args:
+            judges: One for each rule.
+            about: What they judge.
+        """
+        return self._tree is not None and _is_met(self._tree, judges, about)
+
+    def judge(self, judges: Sequence[Judge], *about: object) -> Judgement:
+        """Evaluate from left to right; no rule is judged twice.
+
+        Args:
+            judges: One for each rule.
+            about: What they judge.
+        """
         verdicts: list[Verdict | None] = [None] * self.count
 
         def judged(number: int) -> Verdict:
             verdict = verdicts[number]
             if verdict is None:
-                verdict = verdicts[number] = rule(number)
+                verdict = verdicts[number] = judges[number](*about)
             return verdict
 
-        return Judgement(self.is_met(judged), tuple(verdicts))
+        met = self.is_met([partial(judged, number) for number in range(self.count)])
+        return Judgement(met, tuple(verdicts))
 
     def holds_with(self, rules: frozenset[int]) -> bool:
         """Whether it is true when exactly these rules (counted from 0) are."""
-        return self.is_met(lambda number: Verdict(number in rules))
+        return self.is_met([partial(Verdict, number in rules) for number in range(self.count)])
 
     def lines(self, names: Sequence[str], verdicts: Sequence[Verdict | None]) -> list[str]:
         """One line for each rule, as `Name(max=5) = True |`, with parentheses where they matter."""
@@ -90,12 +113,12 @@ def _leaves(node: _Node) -> list[int]:
     return [leaf for part in node.parts for leaf in _leaves(part)] if node.operator else [node.rule]
 
 
-def _is_met(node: _Node, rule: Callable[[int], Verdict]) -> bool:
+def _is_met(node: _Node, judges: Sequence[Judge], about: tuple[object, ...]) -> bool:
     if not node.operator:
-        return rule(node.rule).met
+        return judges[node.rule](*about).met
     decisive = node.operator == "|"
     for part in node.parts:
-        if (_is_met(part, rule) if part.operator else rule(part.rule).met) is decisive:
+        if (_is_met(part, judges, about) if part.operator else judges[part.rule](*about).met) is decisive:
             return decisive
     return not decisive
 

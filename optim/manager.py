@@ -7,7 +7,8 @@ whole truth, so feeding it the same events again gives the same run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from optim.ask_tell import EndKind, Point
 from optim.combination import Combination, Judgement
 from optim.errors import UnknownCallError
+from optim.exit_conditions.base import ExitCondition
 from optim.journal import EventKind
 from optim.member import Member
 from optim.messages import (
@@ -41,6 +43,7 @@ from optim.run_state import RunState
 from optim.space import Space
 from optim.spawning import Spawner
 from optim.steering import PauseRun, StartOptimizer, StopOptimizer, StopRun
+from optim.stopping import Stopping
 from optim.strategy import Strategy
 from optim.verdict import NO, Verdict
 from optim.views import RunView
@@ -91,10 +94,11 @@ class Manager:
     def _obey(self, strategy: Strategy) -> None:
         self.strategy = strategy
         self._spawner = Spawner(strategy, self.space, self._streams, self.pasts)
-        self._stopping = Combination(strategy.stopper_boolean_combination, len(strategy.stoppers))
+        self._stopping = Stopping(strategy)
         self._exiting = Combination(
             strategy.exit_condition_boolean_combination, len(strategy.exit_conditions)
         )
+        self._exit_judges = [condition.judge for condition in strategy.exit_conditions]
         self._places.limit(self._hard_cap())
 
     @property
@@ -146,7 +150,7 @@ class Manager:
 
     def exit_lines(self) -> list[str]:
         """The exit conditions as they stand now, one to a line."""
-        return self._exit_lines(self._exiting.judge(self._exit_verdict))
+        return self._exit_lines(self._exiting.judge(self._exit_judges, self._state))
 
     # Events
 
@@ -250,25 +254,10 @@ class Manager:
                 return
 
     def _is_stopped(self, member: Member) -> bool:
-        strategy = self.strategy
-        if not strategy.stoppers or member.calls % strategy.check_stopper_interval:
-            return False
-        best, is_warm = self._state.best, member.is_warm
-        is_owner = best is not None and best.optimizer == member.number
-        if is_owner and not strategy.apply_stoppers_to_best_optimizer:
-            return False
-
-        def verdict(rule: int) -> Verdict:
-            stopper = strategy.stoppers[rule]
-            return stopper.judge(member, self._state) if is_warm or not stopper.needs_warm_up else NO
-
-        if not self._stopping.is_met(verdict):
-            return False
-        judgement = self._stopping.judge(verdict)
-        reason = _met([stopper.type_name() for stopper in strategy.stoppers], judgement)
-        lines = self._stopping.lines([stopper.printed for stopper in strategy.stoppers], judgement.verdicts)
-        self._end(member, EventKind.STOPPED, reason, {"verdicts": "\n".join(lines)})
-        return True
+        stopped = self._stopping.judge(member, self._state)
+        if stopped is not None:
+            self._end(member, EventKind.STOPPED, stopped.reason, {"verdicts": stopped.verdicts})
+        return stopped is not None
 
     # What follows from an event: exit conditions, spawning, ask
 
@@ -283,9 +272,9 @@ class Manager:
     def _is_over(self) -> bool:
         if self.finish is not None:
             return True
-        if self._exiting.is_met(self._exit_verdict):
-            judgement = self._exiting.judge(self._exit_verdict)
-            reason = _met([condition.printed for condition in self.strategy.exit_conditions], judgement)
+        if self._exiting.is_met(self._exit_judges, self._state):
+            judgement = self._exiting.judge(self._exit_judges, self._state)
+            reason = judgement.reason([condition.printed for condition in self.strategy.exit_conditions])
             conditions = tuple(self._exit_lines(judgement))
             if not self._needs_time_limit():
                 self._end_run(Finish(reason, conditions=conditions))
@@ -374,29 +363,16 @@ class Manager:
     def _cancel(self, keys: Iterable[tuple[int, int]]) -> None:
         self._commands += [Cancel(*key) for key in keys]
 
-    def _exit_verdict(self, rule: int) -> Verdict:
-        return self.strategy.exit_conditions[rule].judge(self._state)
-
     def _needs_time_limit(self) -> bool:
         """Whether the run would go on, had no time limit been reached."""
         if not self._state.times_up:
             return False
 
-        def verdict(rule: int) -> Verdict:
-            is_time_up = self.strategy.exit_conditions[rule].printed in self._state.times_up
-            return NO if is_time_up else self._exit_verdict(rule)
+        def judge(condition: ExitCondition) -> Verdict:
+            return NO if condition.printed in self._state.times_up else condition.judge(self._state)
 
-        return not self._exiting.is_met(verdict)
+        return not self._exiting.is_met([partial(judge, each) for each in self.strategy.exit_conditions])
 
     def _exit_lines(self, judgement: Judgement) -> list[str]:
         names = [condition.printed for condition in self.strategy.exit_conditions]
         return self._exiting.lines(names, judgement.verdicts)
-
-
-def _met(names: Sequence[str], judgement: Judgement) -> str:
-    """The rules that were met, each with its numbers, on one line."""
-    return "; ".join(
-        f"{name}: {verdict}"
-        for name, verdict in zip(names, judgement.verdicts, strict=True)
-        if verdict is not None and verdict.met
-    )

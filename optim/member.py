@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optim.ask_tell import AskTell, Batch, Point
+from optim.ask_tell import Answers, AskTell, Batch, Point
 from optim.losses import Losses
 from optim.optimizers.base import Optimizer
 
@@ -57,8 +56,8 @@ class Member:
         self.first_call = 1
         self.is_probing = False
         self.is_hungry = True
-        self._results: list[float | None] = []
-        self._evaluated: list[Point] = []
+        self._answers = Answers((), ())
+        self._is_back = bytearray()
         self._told = 0
 
     @property
@@ -87,8 +86,8 @@ class Member:
         self.asked += count
         self.is_probing = batch.probes
         self.is_hungry = False
-        self._results = [None] * count
-        self._evaluated = list(batch.points)
+        self._answers = Answers([0.0] * count, batch.points)
+        self._is_back = bytearray(count)
         self._told = 0
         return batch
 
@@ -101,8 +100,9 @@ class Member:
             point: Where it was evaluated, in the unit cube.
         """
         at = call - self.first_call
-        self._results[at] = loss
-        self._evaluated[at] = point
+        self._is_back[at] = True
+        self._answers[at] = loss
+        self._answers.points[at] = point
 
     def tell_next(self) -> Point | None:
         """Add the next loss to the trajectory, if it is there; the algorithm is told a batch with its last one.
@@ -110,23 +110,19 @@ class Member:
         Returns:
             Where the loss was, in the unit cube; None: there is none that could be told.
         """
-        at = self._told
-        if at == len(self._results):
-            return None
-        loss = self._results[at]
-        if loss is None:
+        at, answers = self._told, self._answers
+        if at == len(answers) or not self._is_back[at]:
             return None
         self._told = at + 1
-        point = self._evaluated[at]
+        loss, point = answers[at], answers.points[at]
         if not self.is_probing:
             self.calls += 1
             self.latest_loss = loss
             self.losses.add(loss)
             self._points.frombytes(point.tobytes())
-        if self._told == len(self._results):
+        if self._told == len(answers):
             self.is_hungry = True
-            results = cast(list[float], self._results)  # complete: they are told in order to the end
-            self.living.tell(results, self._evaluated)
+            self.living.tell(answers)
         return point
 
     def close(self) -> None:

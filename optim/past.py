@@ -86,7 +86,7 @@ class Past:
         try:
             while living.end is None:
                 answers = yield living.ask()
-                living.tell(answers, answers.points)
+                living.tell(answers)
             return living.end
         finally:
             living.close()

@@ -6,6 +6,7 @@ judged twice; what is printed reads like the tutorial; bad text is refused with 
 
 import re
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -25,12 +26,16 @@ EXPRESSIONS = st.recursive(
 VALUES = st.lists(st.booleans(), min_size=5, max_size=5)
 
 
+def saying(values):
+    return [partial(Verdict, value) for value in values]
+
+
 @given(EXPRESSIONS, VALUES)
 def test_it_has_the_value_of_the_same_expression_in_python(text, values):
     expected = eval(
         re.sub(r"\d", lambda m: str(values[int(m[0]) - 1]), text).replace("|", " or ").replace("&", " and ")
     )
-    assert Combination(text, 5).judge(lambda rule: Verdict(values[rule])).met is expected
+    assert Combination(text, 5).judge(saying(values)).met is expected
 
 
 @given(EXPRESSIONS, VALUES)
@@ -41,7 +46,7 @@ def test_no_rule_is_judged_twice_and_unused_ones_are_none(text, values):
         asked.append(number)
         return Verdict(values[number])
 
-    judgement = Combination(text, 5).judge(rule)
+    judgement = Combination(text, 5).judge([partial(rule, number) for number in range(5)])
     assert len(asked) == len(set(asked))
     assert {number for number, verdict in enumerate(judgement.verdicts) if verdict} == set(asked)
 
@@ -49,12 +54,11 @@ def test_no_rule_is_judged_twice_and_unused_ones_are_none(text, values):
 @given(EXPRESSIONS, VALUES)
 def test_what_was_judged_alone_decides(text, values):
     combination = Combination(text, 5)
-    judgement = combination.judge(lambda rule: Verdict(values[rule]))
-
-    def others_flipped(rule):
-        return Verdict(values[rule] if judgement.verdicts[rule] else not values[rule])
-
-    assert combination.judge(others_flipped).met is judgement.met
+    judgement = combination.judge(saying(values))
+    others_flipped = [
+        value is bool(verdict) for value, verdict in zip(values, judgement.verdicts, strict=True)
+    ]
+    assert combination.judge(saying(others_flipped)).met is judgement.met
 
 
 def test_and_binds_tighter_than_or():
@@ -71,7 +75,7 @@ def test_by_default_any_rule_is_enough():
 
 
 def test_nothing_to_combine_is_never_met():
-    assert not Combination(None, 0).judge(lambda rule: Verdict(True)).met
+    assert not Combination(None, 0).judge([]).met
 
 
 @pytest.mark.parametrize(
@@ -87,7 +91,7 @@ def test_nothing_to_combine_is_never_met():
 )
 def test_it_prints_as_the_tutorial_does(text, values, lines):
     combination = Combination(text, len(values))
-    judgement = combination.judge(lambda rule: Verdict(values[rule]))
+    judgement = combination.judge(saying(values))
     assert combination.lines("ABC", judgement.verdicts) == lines
 
 
