@@ -10,10 +10,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -112,13 +112,19 @@ def _built_in(kind: type[P]) -> Iterator[type[P]]:
 
 
 def _from_outside(kind: type[P]) -> Iterator[type[P]]:
-    for entry_point in entry_points(group=f"shoal.{KINDS[kind]}"):
+    for entry_point in _select()(group=f"shoal.{KINDS[kind]}"):
         policy = entry_point.load()
         if not _is_policy(policy, kind):
             raise UnknownPolicyError(
                 f"the entry point {entry_point.name!r} ({entry_point.value}) is no {kind.__name__}"
             )
         yield policy
+
+
+@cache
+def _select() -> Callable[..., Iterable[EntryPoint]]:
+    """Selects among the entry points of all packages, which take a while to find."""
+    return entry_points().select
 
 
 def _is_policy(member: Any, kind: type[Policy]) -> bool:

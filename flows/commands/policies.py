@@ -59,11 +59,10 @@ def _explanation(policy: type[Policy]) -> RenderableType:
 
     base = next(parent for parent in policy.__mro__[1:] if inspect.isabstract(parent)).__name__
     table = Table(box=None, show_header=False, padding=(0, 2))
+    help_texts = policy.help_texts()
     for name, field in policy.model_fields.items():
         default = "required" if field.is_required() else f"{field.get_default(call_default_factory=True)!r}"
-        table.add_row(
-            Text(f"  {name}", style="cyan"), Text(default), Text(_one_line(field.description or ""))
-        )
+        table.add_row(Text(f"  {name}", style="cyan"), Text(default), Text(_one_line(help_texts[name])))
     title = Text(f"{policy.type_name()} ({base})", style="bold")
     return Group(title, Text(inspect.getdoc(policy) or ""), table, Text(""))
 

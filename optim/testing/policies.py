@@ -33,4 +33,4 @@ class PolicyConformance:
     def test_it_and_each_of_its_options_say_what_they_are(self, policy: Policy) -> None:
         """The docstrings are the help that people get."""
         assert type(policy).__doc__
-        assert all(field.description for field in type(policy).model_fields.values())
+        assert all(type(policy).help_texts().values())
