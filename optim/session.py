@@ -109,6 +109,11 @@ class Session:
         return len(self._sent)
 
     @property
+    def waiting(self) -> int:
+        """How many submissions could be taken, if the session does not end."""
+        return len(self._queue)
+
+    @property
     def next_deadline_s(self) -> float:
         """When `tick` should be called at the latest, by the session's clock; inf: never."""
         return self._deadlines[0].at_s if self._deadlines else math.inf

@@ -6,4 +6,6 @@ Subclass the suite of a kind in a test module, give it the fixture that it asks 
         @pytest.fixture
         def stopper(self):
             return MyStopper(patience=3)
+
+`simulation` drives any session with simulated workers and a simulated clock.
 """
