@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import math
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -203,7 +204,12 @@ def _silence() -> Iterator[None]:
 
 
 def _import_cma() -> ModuleType:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Could not import matplotlib.pyplot", UserWarning)
-        module = importlib.import_module("cma")
-    return module
+    """Without matplotlib, which pycma would load for pictures that nobody here asks for; it takes most of a second."""
+    is_hidden = sys.modules.setdefault("matplotlib", None) is None  # type: ignore[arg-type]
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Could not import matplotlib.pyplot", UserWarning)
+            return importlib.import_module("cma")
+    finally:
+        if is_hidden:
+            del sys.modules["matplotlib"]

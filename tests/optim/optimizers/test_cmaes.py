@@ -2,10 +2,14 @@
 
 Invariants: every contract of an optimizer holds for each sampler; points and stops are bit for bit those of a plain
 loop that is fed the same random numbers, also interleaved; numpy's global stream is never touched; only pycma's
-tolerances are convergence, and only where the last generation had a finite loss; one parameter is refused.
+tolerances are convergence, and only where the last generation had a finite loss; one parameter is refused; pycma
+loads no matplotlib.
 """
 
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -166,3 +170,13 @@ def test_the_first_batch_is_the_start_and_a_generation_and_so_is_the_warm_up(pop
     size = popsize or 4 + math.floor(3 * math.log(dimension))
     assert [len(batch.points) for batch in told] == [1 + size, size]
     assert optimizer.warm_up(dimension) == 1 + size
+
+
+def test_pycma_does_not_load_matplotlib_which_can_be_loaded_later(tmp_path):
+    (tmp_path / "matplotlib.py").write_text("loaded = True")
+    script = (
+        "import sys; from optim.optimizers.cmaes import _import_cma; _import_cma();"
+        "assert 'matplotlib' not in sys.modules; import matplotlib; assert matplotlib.loaded"
+    )
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": paths}, check=True)
