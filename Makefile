@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test services check format bench tutorial torture constraints clean
+.PHONY: help run test services check format bench scale tutorial torture constraints clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,6 +32,9 @@ format: $(VENV)/.dev  ## Mend what can be mended by itself
 
 bench: $(VENV)/.dev  ## Measure speed side by side; writes bench.json
 	$(BIN)/python -m tests.bench
+
+scale: $(VENV)/.dev  ## Simulate up to 10,000 workers; writes table and plot of docs/scale.md
+	$(BIN)/python -m tests.scale
 
 tutorial: $(VENV)/.dev  ## Compare runs with and without stoppers at equal evaluations, over 60 seeds
 	$(BIN)/python -m tests.bench.tutorial
