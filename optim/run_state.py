@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,6 +49,11 @@ class RunState:
     def anchors(self) -> NDArray[np.float64]:
         """Where each optimizer stands; see `RunView`."""
         return self._anchors[: len(self.optimizers)]
+
+    def anchor(self, optimizer: int) -> Sequence[float]:
+        """Where one optimizer stands; see `RunView`."""
+        anchor: list[float] = self._anchors[optimizer - 1].tolist()
+        return anchor
 
     def add(self, member: Member) -> None:
         """A new optimizer lives."""

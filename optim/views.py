@@ -145,6 +145,9 @@ class RunView(Protocol):
         The latest point of one that lives, the best point of one that is dead; nan where there is none.
         """
 
+    def anchor(self, optimizer: int) -> Sequence[float]:
+        """Where one optimizer stands, by its number; as in `anchors`."""
+
     @property
     def validations(self) -> LossesView:
         """All validation losses."""

@@ -34,8 +34,10 @@ class CurrentFunctionValueUnmoving(Stopper):
             return NO
         losses = optimizer.latest_losses(calls)
         limit = self.tolerance * abs(optimizer.latest_loss)
-        # The range bounds the deviation from below: sd >= range / sqrt(2 n). It settles most cases at no cost.
-        if not max(losses) - min(losses) <= limit * math.sqrt(2 * calls) * (1 + 1e-9):
+        # The range bounds the deviation from below: sd >= range / sqrt(2 n). It settles most cases at no cost,
+        # and most of those by the first and the last loss.
+        widest = limit * math.sqrt(2 * calls) * (1 + 1e-9)
+        if not (abs(losses[0] - losses[-1]) <= widest and max(losses) - min(losses) <= widest):
             return NO
         deviation = float(np.std(losses))
         if not deviation <= limit:

@@ -33,7 +33,7 @@ class MaxInteroptimizerDistance(Stopper):
         if other in (0, optimizer.number):
             return NO
         limit = self.max_relative_distance * math.sqrt(run.dimension)
-        distance = math.dist(optimizer.latest_point, run.anchors[other - 1].tolist())
+        distance = math.dist(optimizer.latest_point, run.anchor(other))
         if not distance <= limit:
             return NO
         return Verdict(
