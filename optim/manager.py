@@ -348,7 +348,7 @@ class Manager:
         if kind is not EventKind.BY_HAND:
             self._ends_without_loss = self._ends_without_loss + 1 if member.best_loss == np.inf else 0
         self._commands.append(Announce(kind, member.number, reason, data))
-        self._cancel(self._places.out(member.number))
+        self._cancel(self._places.out_of(member.number, member.latest_calls))
 
     def _end_run(self, finish: Finish) -> None:
         """What lives is suspended, not destroyed: a larger budget could go on from here."""

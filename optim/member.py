@@ -66,6 +66,11 @@ class Member:
         return self.calls >= self._warm_up
 
     @property
+    def latest_calls(self) -> range:
+        """The numbers of the calls of its latest batch; those before have all come back."""
+        return range(self.first_call, self.asked + 1)
+
+    @property
     def latest_point(self) -> Sequence[float]:
         """The point told last, in the unit cube."""
         return self._points[-self._dimension :]

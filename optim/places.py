@@ -68,6 +68,10 @@ class Places:
                 sent.append(asked)
         return sent
 
-    def out(self, optimizer: int | None = None) -> list[tuple[int, int]]:
-        """Optimizer and call of every point that is out, in the order sent; of one optimizer, if named."""
-        return [key for key in self._outstanding if optimizer in (None, key[0])]
+    def out(self) -> list[tuple[int, int]]:
+        """Optimizer and call of every point that is out, in the order sent."""
+        return list(self._outstanding)
+
+    def out_of(self, optimizer: int, calls: range) -> list[tuple[int, int]]:
+        """The same for some calls of one optimizer, in their order."""
+        return [(optimizer, call) for call in calls if (optimizer, call) in self._outstanding]
