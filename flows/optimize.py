@@ -18,7 +18,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from flows.cluster import task_runner
 from flows.crashed import mark_crashed
-from flows.dask_lane import PULSE_S, DaskLane, WorkerWatch
+from flows.dask_lane import PULSE_S, DaskLane
 from flows.durations import end_after
 from flows.interruption import Interruption, interruptible
 from flows.location import runs_location
@@ -32,6 +32,7 @@ from flows.settings import RunSettings
 from flows.task_runner import SharedContextTaskRunner
 from flows.unpacked import Unpacked
 from flows.upload import packed
+from flows.worker_watch import WorkerWatch
 from optim.errors import RunLockedError, ShoalError, StoreError
 from optim.store import RunFolder, list_runs, read_attributes
 from tasks.evaluate import evaluate, validate

@@ -29,7 +29,7 @@ import pytest
 import yaml
 from distributed import Client, LocalCluster
 
-from flows import dask_lane
+from flows import dask_lane, worker_watch
 from flows.admission import _difference
 from flows.cluster import local_cluster
 from flows.launch import run_as_flow
@@ -310,7 +310,7 @@ def test_a_run_sends_nothing_to_a_worker_that_closes_before_it_comes_back(
     (tmp_path / "plain_fit.py").write_text(PLAIN)
     start_worker("--lifetime", "1 hour")
     monkeypatch.setattr(dask_lane, "PER_THREAD", 10**12)  # so that every evaluation seems to take hours
-    monkeypatch.setattr(dask_lane, "RECOUNT_EVERY_S", 0.0)
+    monkeypatch.setattr(worker_watch, "RECOUNT_EVERY_S", 0.0)
     lines = Lines()
     lines.on["evaluations may take"] = start_worker
     settings = run_settings({"address": scheduler.scheduler_address}, "plain_fit:loss", tmp_path)
