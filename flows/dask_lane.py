@@ -1,33 +1,40 @@
-"""The Dask driver: every evaluation a Prefect task run on a worker, a bounded number of them at once."""
+"""The Dask driver: every evaluation in a Prefect task run on a worker, a bounded number of them at once."""
 
 from __future__ import annotations
 
 import queue
 from collections import deque
+from itertools import islice
+from typing import Any
 
+import numpy as np
 from prefect import Task
 from prefect_dask.task_runners import PrefectDaskFuture
 
+from flows.chunks import Pace, chunk_size, places_for
 from flows.interruption import INTERRUPTED, Interruption
 from flows.run import OpenRun
 from flows.settings import RunSettings
 from flows.task_runner import SharedContextTaskRunner
 from flows.worker_watch import PER_THREAD, InFlightLimit, WorkerWatch
-from optim.messages import Submit
-from optim.walltime import REMEMBERED
 from tasks.attempts import Attempts
-from tasks.evaluate import evaluate, take_evaluation, validate
+from tasks.evaluate import evaluate, evaluate_several, take_evaluations, validate
 from tasks.evaluation import Evaluation
 
 PULSE_S = 5.0
 """While nothing comes back, the lane looks this often whether scheduler and workers are still there."""
 
 _WAKE = None
-_Done = tuple[Attempts, PrefectDaskFuture[Evaluation]] | None
+_Chunk = list[Attempts]
+_Done = tuple[_Chunk, PrefectDaskFuture[Any]] | None
 
 
 class DaskLane:
     """Feeds a session from Dask workers.
+
+    With `evaluation.per_task` a task run carries a chunk of evaluations. Of one that took its workers with it nobody
+    knows which loss did that: its evaluations become suspects, and are sent again, alone and one after the other, so
+    that only the culprit is lost.
 
     Args:
         run: What is worked on.
@@ -36,7 +43,7 @@ class DaskLane:
         runner: Started, inside a flow run.
 
     Attributes:
-        sent: How many task runs it has started.
+        ended: How many of its task runs have come back.
     """
 
     def __init__(
@@ -46,17 +53,25 @@ class DaskLane:
         code_folder: str | None,
         runner: SharedContextTaskRunner,
     ) -> None:
+        evaluation = settings.evaluation
         self._run = run
         self._problem = settings.problem
         self._validation = settings.validation.problem if settings.validation else ""
         self._isolation = settings.isolation
-        self._retries = settings.evaluation.retries
-        self.sent = 0
+        self._retries = evaluation.retries
+        self._has_chunks = evaluation.per_task != 1
+        self._max_in_flight = evaluation.max_in_flight
         self._code_folder = code_folder
         self._runner = runner
         self._watch = WorkerWatch(runner, run.logger)
-        self._took_s: deque[float] = deque([0.0], maxlen=REMEMBERED)
-        self._limit = InFlightLimit(settings.evaluation.max_in_flight, settings.cluster, runner)
+        self._pace = Pace(evaluation.per_task)
+        given = None if self._has_chunks else evaluation.max_in_flight
+        self._limit = InFlightLimit(given, settings.cluster, runner)
+        self._latest_size = 1
+        self._out = 0
+        self.ended = 0
+        self._suspects: deque[Attempts] = deque()
+        self._suspect: Attempts | None = None  # the one that is out
         self._done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
 
     def drive(self, interruption: Interruption) -> None:
@@ -72,9 +87,7 @@ class DaskLane:
         interruption.on_request(lambda: session.halt(INTERRUPTED))
         interruption.on_request(lambda: self._done.put(_WAKE))
         while True:
-            self._watch.look(PER_THREAD * max(self._took_s))
-            while session.in_flight < self._limit() and (submit := session.next()):
-                self._send(Attempts(submit))
+            self._send_what_waits()
             patience_s = min(interruption.patience_s, session.patience_s)
             if not session.in_flight or not patience_s:
                 return
@@ -89,40 +102,84 @@ class DaskLane:
         except queue.Empty:
             return _WAKE
 
-    def _send(self, attempts: Attempts) -> None:
-        self.sent += 1
-        submit = attempts.submit
-        future: PrefectDaskFuture[Evaluation] = self._runner.submit(
-            self._task(submit),
-            {
-                "problem": self._validation if submit.validates else self._problem,
-                "folder": self._code_folder,
-                "optimizer": submit.optimizer,
-                "call": submit.call,
-                "x": submit.x.tolist(),
-                "isolation": self._isolation,
-            },
-        )
-        future.add_done_callback(lambda _: self._done.put((attempts, future)))
+    def _send_what_waits(self) -> None:
+        """Send what the session has, divided over the places that are free; and the next suspect."""
+        if self._suspects and self._suspect is None:
+            self._suspect = self._suspects.popleft()
+            self._send([self._suspect])
+        while True:
+            size = self._size()
+            self._latest_size = size or self._latest_size
+            self._watch.look(PER_THREAD * self._latest_size * self._pace.longest_s)
+            taken = [Attempts(submit) for submit in islice(iter(self._run.session.next, None), size)]
+            if not taken:
+                return
+            for validation in (attempts for attempts in taken if attempts.submit.validates):
+                self._send([validation])
+            if chunk := [attempts for attempts in taken if not attempts.submit.validates]:
+                self._send(chunk)
 
-    def _take(self, attempts: Attempts, future: PrefectDaskFuture[Evaluation]) -> None:
-        """An attempt has ended: hand back what came of it, or try again."""
-        evaluation, submit = take_evaluation(future), attempts.submit
-        if not evaluation.worker:  # nobody was left to tell the server
-            name = self._task(submit).task_run_name
-            self._runner.mark_crashed(
-                self._task(submit),
-                future.task_run_id,
-                str(name).format(optimizer=submit.optimizer, call=submit.call),
-                evaluation.text,
-            )
-        if evaluation.finished_s > evaluation.started_s:  # neither is nan
-            self._took_s.append(evaluation.finished_s - evaluation.started_s)
+    def _size(self) -> int:
+        """How many evaluations the next task run may carry; 0: there is to be none."""
+        session, limit = self._run.session, self._limit()
+        waiting, in_flight = session.waiting, session.in_flight
+        if self._max_in_flight is not None:
+            waiting = min(waiting, self._max_in_flight - in_flight)
+        most = self._pace.most(within_s=session.patience_s / PER_THREAD)  # it may wait for another one
+        places = places_for(waiting + in_flight, most, limit, limit // PER_THREAD)
+        if waiting <= 0 or places <= self._out:
+            return 0
+        return chunk_size(waiting, in_flight, places - self._out, places, most)
+
+    def _send(self, chunk: _Chunk) -> None:
+        self._out += 1
+        future = self._runner.submit(*self._call(chunk))
+        future.add_done_callback(lambda _: self._done.put((chunk, future)))
+
+    def _call(self, chunk: _Chunk) -> tuple[Task[..., Any], dict[str, Any]]:
+        """The task that evaluates them, and its parameters."""
+        submits = [attempts.submit for attempts in chunk]
+        first = submits[0]
+        parameters = {
+            "problem": self._validation if first.validates else self._problem,
+            "folder": self._code_folder,
+            "optimizer": first.optimizer,
+            "call": first.call,
+            "isolation": self._isolation,
+        }
+        if len(chunk) == 1:
+            return validate if first.validates else evaluate, {**parameters, "x": first.x.tolist()}
+        several = {
+            "count": len(chunk),
+            "calls": np.array([(submit.optimizer, submit.call) for submit in submits]),
+            "x": np.array([submit.x for submit in submits]),
+        }
+        return evaluate_several, parameters | several
+
+    def _take(self, chunk: _Chunk, future: PrefectDaskFuture[Any]) -> None:
+        """A task run has ended: hand back what came of its evaluations, or try again."""
+        self._out -= 1
+        self.ended += 1
+        evaluations = take_evaluations(future, len(chunk))
+        if is_suspect := chunk[0] is self._suspect:
+            self._suspect = None
+        if not evaluations[0].worker:  # nobody was left to tell the server
+            task, parameters = self._call(chunk)
+            name = str(task.task_run_name).format(**parameters)
+            self._runner.mark_crashed(task, future.task_run_id, name, evaluations[0].text)
+            if self._has_chunks and not is_suspect:
+                self._suspects.extend(chunk)
+                return
+        for attempts, evaluation in zip(chunk, evaluations, strict=True):
+            self._conclude(attempts, evaluation)
+
+    def _conclude(self, attempts: Attempts, evaluation: Evaluation) -> None:
+        """An attempt has ended."""
+        took_s = evaluation.finished_s - evaluation.started_s
+        if took_s > 0:  # it is not nan
+            self._pace.took(took_s)
         attempts = attempts.and_(evaluation)
         if attempts.may_go_on(evaluation.outcome, self._retries):
-            self._send(attempts)
+            self._send([attempts])
         else:
             self._run.session.hand_back(attempts.concluded(evaluation, self._run.began_at))
-
-    def _task(self, submit: Submit) -> Task[..., Evaluation]:
-        return validate if submit.validates else evaluate

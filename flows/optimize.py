@@ -35,7 +35,7 @@ from flows.upload import packed
 from flows.worker_watch import WorkerWatch
 from optim.errors import RunLockedError, ShoalError, StoreError
 from optim.store import RunFolder, list_runs, read_attributes
-from tasks.evaluate import evaluate, validate
+from tasks.evaluate import evaluate, evaluate_several, validate
 from tasks.problem import describe
 
 RECORDS_S = 10.0
@@ -83,7 +83,7 @@ def optimize(
         if found.private:
             require_password()
         with task_runner(found.cluster, found.private) as runner:
-            runner.prepare(evaluate, validate)
+            runner.prepare(evaluate, evaluate_several, validate)
             with located(file.name, file.places):
                 _upload(runner, found, run_file_folder or code_folder)
                 request = _request(runner, found, file, name or None, run_file_folder or code_folder)
@@ -130,7 +130,7 @@ def _carried_on(
     if request.settings.private:
         require_password()
     with task_runner(request.settings.cluster, request.settings.private) as runner:
-        runner.prepare(evaluate, validate)
+        runner.prepare(evaluate, evaluate_several, validate)
         with located(f"run {folder.name}", Places()):
             _upload(runner, request.settings, request.code_folder)
         return _concluded(_run_on(runner, request))
@@ -225,7 +225,7 @@ def _run_on(runner: SharedContextTaskRunner, request: RunRequest) -> RunResult:
         lane.drive(interruption)
         if given_up := run.session.in_flight:
             run.logger.warning("%d evaluations are given up; a resume sends them again", given_up)
-        _wait_for_records(run, recorded_before + lane.sent - given_up, interruption)
+        _wait_for_records(run, recorded_before + lane.ended, interruption)
     return run.result(interruption())
 
 
@@ -242,11 +242,11 @@ def _wait_for_records(run: OpenRun, ended: int, interruption: Interruption) -> N
     recorded = wait_until_recorded(runtime.flow_run.id, ended, patience_s)
     if recorded is None:
         run.logger.warning(
-            "The Prefect server does not answer: its dashboard may not show all of %d evaluations; the store has all.",
+            "The Prefect server does not answer: its dashboard may not show all of %d task runs; the store has all.",
             ended,
         )
     elif recorded < ended:
-        run.logger.warning("The dashboard shows %d of %d evaluations; the store has all.", recorded, ended)
+        run.logger.warning("The dashboard shows %d of %d task runs; the store has all.", recorded, ended)
 
 
 def _refused(error: ShoalError) -> State[RunResult]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AliasChoices,
+    BeforeValidator,
     ByteSize,
     ConfigDict,
     Field,
@@ -23,11 +24,20 @@ from optim.strategy import Contradiction, ContradictionsError, Strategy
 from tasks.child import Isolation
 
 
+def _per_task(given: object) -> object:
+    """In place of what each part of the union has to say."""
+    if given != "auto" and not (type(given) is int and given > 0):
+        raise ValueError("it must be a positive integer, or auto")
+    return given
+
+
 class EvaluationSettings(Options):
     """How the loss is evaluated."""
 
+    per_task: Annotated[PositiveInt | Literal["auto"], BeforeValidator(_per_task)] = 1
+    """How many evaluations one task run may carry; `auto`: as many as take half a second."""
     max_in_flight: PositiveInt | None = None
-    """How many evaluations may be with the workers at once; by default twice as many as there are threads."""
+    """How many evaluations may be with the workers at once; by default two task runs for each of their threads."""
     timeout_s: PositiveFloat | None = None
     """Seconds after which a loss is killed, with all that it has started; it then runs isolated."""
     retries: NonNegativeInt = 0

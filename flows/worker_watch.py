@@ -11,7 +11,7 @@ from optim.errors import ClusterLostError
 from tasks.evaluate import CLUSTER_LOST
 
 PER_THREAD = 2
-"""Evaluations in flight for each thread of a worker: one that runs and one that waits beside it."""
+"""Task runs in flight for each thread of a worker: one that runs and one that waits beside it."""
 LEAST_IN_FLIGHT = 4
 """While the workers are still coming."""
 RECOUNT_EVERY_S = 1.0
@@ -30,10 +30,11 @@ class WorkerWatch:
         self._runner = runner
         self._logger = logger
         self._has_workers = True
+        self._expected_s = 0.0
         self._looked_s = time.monotonic()
 
     def look(self, expected_s: float = 0.0) -> None:
-        """See who is there, now and then.
+        """See who is there, now and then, and whenever more is expected than before.
 
         Args:
             expected_s: How long what is sent now may take to come back; a worker that will close before gets nothing.
@@ -42,9 +43,9 @@ class WorkerWatch:
             ClusterLostError: The scheduler went away.
         """
         now_s = time.monotonic()
-        if now_s - self._looked_s < RECOUNT_EVERY_S:
+        if now_s - self._looked_s < RECOUNT_EVERY_S and expected_s <= self._expected_s:
             return
-        self._looked_s = now_s
+        self._looked_s, self._expected_s = now_s, expected_s
         if self._runner.client.status != "running":
             raise ClusterLostError(CLUSTER_LOST)
         admission = self._runner.admission
@@ -61,7 +62,7 @@ class WorkerWatch:
 
 
 class InFlightLimit:
-    """How many evaluations may be with the workers at once; call it to ask.
+    """How many task runs may be with the workers at once; call it to ask.
 
     Args:
         given: As set; None: it follows the number of threads that the workers have.
@@ -81,10 +82,15 @@ class InFlightLimit:
         """The present limit."""
         if self._given is not None:
             return self._given
+        return max(PER_THREAD * self.threads, self._least)
+
+    @property
+    def threads(self) -> int:
+        """How many the workers have that can evaluate; counted now and then."""
         now_s = time.monotonic()
         if now_s - self._counted_s > RECOUNT_EVERY_S:
             there = self._runner.client.scheduler_info(n_workers=-1)["workers"]
             able = there.keys() & self._runner.admission.workers
-            self._counted = PER_THREAD * sum(there[address]["nthreads"] for address in able)
+            self._counted = sum(there[address]["nthreads"] for address in able)
             self._counted_s = now_s
-        return max(self._counted, self._least)
+        return self._counted

@@ -93,9 +93,9 @@ class Child:
         try:
             process = self._present_process()
         except OSError as error:
-            return Evaluation(
-                Outcome.WORKER_LOST, NAN, f"no process for the loss can be started: {error}"
-            ), None
+            text = f"no process for the loss can be started: {error}"
+            here = name_of_process(os.getpid())  # who says so
+            return Evaluation(Outcome.WORKER_LOST, NAN, text, worker=here), None
         called_s = NAN
         try:
             process.connection.send((entry_point, folder, x))
