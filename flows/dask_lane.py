@@ -16,6 +16,7 @@ from flows.interruption import INTERRUPTED, Interruption
 from flows.run import OpenRun
 from flows.settings import RunSettings
 from flows.task_runner import SharedContextTaskRunner
+from flows.tracking_cost import TrackingCost
 from flows.worker_watch import PER_THREAD, InFlightLimit, WorkerWatch
 from tasks.attempts import Attempts
 from tasks.evaluate import evaluate, evaluate_several, take_evaluations, validate
@@ -65,6 +66,7 @@ class DaskLane:
         self._runner = runner
         self._watch = WorkerWatch(runner, run.logger)
         self._pace = Pace(evaluation.per_task)
+        self._cost = TrackingCost(run.logger) if evaluation.per_task != "auto" else None
         given = None if self._has_chunks else evaluation.max_in_flight
         self._limit = InFlightLimit(given, settings.cluster, runner)
         self._latest_size = 1
@@ -91,6 +93,9 @@ class DaskLane:
             patience_s = min(interruption.patience_s, session.patience_s)
             if not session.in_flight or not patience_s:
                 return
+            if self._cost:
+                is_all_busy = session.waiting > 0 or self._out >= self._limit()
+                self._cost.look(min(self._limit.threads, self._out) if is_all_busy else 0)
             done = self._wait(min(session.next_deadline_s - session.clock(), patience_s, PULSE_S))
             if done is not _WAKE:
                 self._take(*done)
@@ -178,6 +183,8 @@ class DaskLane:
         took_s = evaluation.finished_s - evaluation.started_s
         if took_s > 0:  # it is not nan
             self._pace.took(took_s)
+            if self._cost:
+                self._cost.took(took_s)
         attempts = attempts.and_(evaluation)
         if attempts.may_go_on(evaluation.outcome, self._retries):
             self._send([attempts])

@@ -8,10 +8,12 @@ Invariants:
 * Of a chunk that takes its worker with it only the culprit is lost.
 * A run that ended in the middle of chunks goes on; what they had is sent again.
 * With "auto" chunks begin with one and grow; a chunk never waits to be filled, and leaves the others their share.
+* That tracking costs more than the loss is said once.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections import defaultdict
@@ -28,6 +30,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import StateType
 
+from flows import tracking_cost
 from flows.chunks import AIM_S, MOST, Pace, chunk_size, places_for
 from flows.dask_lane import DaskLane
 from flows.launch import run_as_flow
@@ -101,8 +104,8 @@ def on(cluster: LocalCluster, **evaluation: Any) -> dict[str, Any]:
     return {"cluster": {"address": cluster.scheduler_address}, "evaluation": evaluation}
 
 
-def run(folder: Path, chosen: RunSettings) -> RunReader:
-    result = run_as_flow(optimize, settings=chosen, name="run", code_folder=str(folder))
+def run(folder: Path, chosen: RunSettings, seen: Outlook | None = None) -> RunReader:
+    result = run_as_flow(optimize, seen=seen, settings=chosen, name="run", code_folder=str(folder))
     assert result.status == "finished"
     return open_run(result.path / "run.zarr")
 
@@ -139,6 +142,17 @@ def task_runs(run: RunReader) -> list[TaskRun]:
         first = int(optimizer), int(call)
         shown.append(TaskRun(int(count), first, task_run.state_type, task_run.state.message))
     return shown
+
+
+class Lines(logging.Handler):
+    """Keeps what a run says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
 
 
 @pytest.mark.slow
@@ -246,11 +260,26 @@ def test_a_run_that_ended_in_the_middle_of_chunks_goes_on(cluster, folder, monke
 
 @pytest.mark.slow
 def test_chunks_grow_with_auto(cluster, folder):
-    found = run(folder, settings(folder, "square", 400, **on(cluster, per_task="auto")))
+    seen, lines = Outlook(), Lines()
+    seen.handlers.append(lines)
+    found = run(folder, settings(folder, "square", 400, **on(cluster, per_task="auto")), seen)
     shown = task_runs(found)
     assert sum(one.count for one in shown) == len(list(found.evaluation_rows())) == 401
     assert shown[0].count == 1
     assert max(one.count for one in shown) > 4
+    assert not [line for line in lines.lines if "Tracking costs" in line]
+
+
+@pytest.mark.slow
+def test_it_is_said_once_that_tracking_costs_more_than_the_loss(cluster, folder, monkeypatch):
+    monkeypatch.setattr(tracking_cost, "ENOUGH", 15)
+    seen, lines = Outlook(), Lines()
+    seen.handlers.append(lines)
+    run(folder, settings(folder, "square", 60, **on(cluster)), seen)
+    (line,) = (line for line in lines.lines if "Tracking costs" in line)
+    assert re.search(
+        r"more than the loss: [\d.e+]+ ms for each .* takes [\d.e-]+ ms\. .*per_task = \"auto\"", line
+    )
 
 
 @pytest.mark.parametrize("wrong", [0, -1, "automatic", 2.5, True])
