@@ -11,11 +11,12 @@ from pathlib import Path
 from rich.table import Table
 
 from flows.reports.report import wide_console
+from tests.bench.chunked import chunked
 from tests.bench.in_process import in_process
 from tests.bench.measurement import Measurement
 from tests.bench.tracked import tracked
 
-BENCHMARKS: tuple[Callable[[], list[Measurement]], ...] = (in_process, tracked)
+BENCHMARKS: tuple[Callable[[], list[Measurement]], ...] = (in_process, tracked, chunked)
 
 
 def main() -> int:
