@@ -23,7 +23,8 @@ def run(
 
     Args:
         problem: A `Problem`; or, also for a flow, the `module:attribute` of one or of a plain loss.
-        local: In this process, one evaluation after the other; otherwise as a Prefect flow on Dask.
+        local: In this process, one evaluation after the other, or in `evaluation={"processes": N}` of this machine;
+            otherwise as a Prefect flow on Dask.
         name: Of the run; by default the problem's, with a number.
         settings: As in a run file, with lists in the plural (`optimizers`, `stoppers`, `exit_conditions`,
             `parameters`).
@@ -74,11 +75,12 @@ def _run_here(problem: Problem | str, settings: RunSettings, name: str | None) -
     folder = os.getcwd()
     if isinstance(problem, str):
         loss, description = None, describe(problem, folder)
-    elif settings.isolation is None:
+    elif not settings.local_processes:
         loss, description = problem.loss, description_of(problem)
     else:
         raise ShoalError(
-            "an isolated loss is imported by name; give its problem as 'module:attribute', as in 'my_fit:problem'"
+            "an isolated loss, and one with evaluation.processes, is imported by name; give its problem as"
+            " 'module:attribute', as in 'my_fit:problem'"
         )
     request = request_for(settings, description, name=name, code_folder=folder)
     return run_in_process(request, Outlook(), loss)

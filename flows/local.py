@@ -1,50 +1,48 @@
-"""The in-process lane: no Prefect, no Dask, the loss called here; or, isolated, in a child process."""
+"""Local runs: no Prefect, no Dask, the loss called here or in processes of this machine."""
 
 from __future__ import annotations
 
 from flows.interruption import INTERRUPTED, GivenUp, interruptible
+from flows.process_lane import ProcessLane
 from flows.reports.outlook import Outlook
-from flows.run import OpenRun, RunRequest, RunResult, opened_run
-from flows.settings import RunSettings
-from optim.in_process import drive, drive_by
-from optim.messages import Evaluated, Submit, Validated
+from flows.run import RunRequest, RunResult, opened_run
+from optim.in_process import drive
 from optim.problem import Loss
-from tasks.attempts import Attempts
-from tasks.child import Child, Isolation
 from tasks.loss import load_loss
 
 OUTLIVED = "walltime: it ended while an evaluation ran"
 
 
 def run_in_process(request: RunRequest, outlook: Outlook, loss: Loss | None = None) -> RunResult:
-    """Run in this process, one evaluation after the other, until the run or the session ends, or a signal asks to stop.
+    """Run on this machine until the run or the session ends, or a signal asks to stop.
 
-    An evaluation that takes longer than the walltime, or than whoever sent SIGTERM waits, is given up.
+    Losses are evaluated here, one after the other, or several at once in processes of their own. An evaluation that
+    takes longer than the walltime, or than whoever sent SIGTERM waits, is given up.
 
     Args:
         request: What to run.
         outlook: How people follow it.
-        loss: Called with points in physical units; None: the one that the settings name. An isolated loss, and a
-            validation loss, are always loaded by name.
+        loss: Called with points in physical units; None: the one that the settings name. A loss that other processes
+            evaluate, and a validation loss, are always loaded by name.
 
     Raises:
         ProblemError: The loss cannot be imported.
         StoreError: The name is taken or not allowed, or the run cannot be written.
     """
-    isolation = request.settings.isolation
-    losses = [] if isolation else _losses(request, loss)
+    settings = request.settings
+    losses = [] if settings.local_processes else _losses(request, loss)
     with interruptible() as interruption, opened_run(request, "in-process", outlook) as run:
         interruption.on_request(lambda: run.session.halt(INTERRUPTED))
-        interruption.on_request(lambda: interruption.give_up_within(interruption.patience_s))
-        interruption.give_up_within(run.session.patience_s)
         try:
-            if isolation:
-                _drive_isolated(run, request.settings, request.code_folder, isolation)
+            if settings.local_processes:
+                ProcessLane(run, settings, request.code_folder).drive(interruption)
             else:
+                interruption.on_request(lambda: interruption.give_up_within(interruption.patience_s))
+                interruption.give_up_within(run.session.patience_s)
                 drive(run.session, *losses)
         except GivenUp:
             run.session.halt(run.session.halted or OUTLIVED)
-            run.logger.warning("The evaluation that ran is given up; a resume makes it again")
+            run.logger.warning("What was being evaluated is given up; a resume evaluates it again")
         finally:
             interruption.end()
     return run.result(interruption())
@@ -56,21 +54,3 @@ def _losses(request: RunRequest, loss: Loss | None) -> list[Loss]:
     if loss is None:
         return [load_loss(entry_point, request.code_folder) for entry_point in entry_points]
     return [loss, *(load_loss(entry_point, request.code_folder) for entry_point in entry_points[1:])]
-
-
-def _drive_isolated(
-    run: OpenRun, settings: RunSettings, code_folder: str | None, isolation: Isolation
-) -> None:
-    validation = settings.validation.problem if settings.validation else ""
-
-    def evaluated(submit: Submit) -> Evaluated | Validated:
-        entry_point = validation if submit.validates else settings.problem
-        attempts = Attempts(submit)
-        while True:
-            evaluation, _ = child.evaluate(entry_point, code_folder, submit.x.tolist())
-            attempts = attempts.and_(evaluation)
-            if not attempts.may_go_on(evaluation.outcome, settings.evaluation.retries):
-                return attempts.concluded(evaluation, run.began_at)
-
-    with Child(isolation) as child:
-        drive_by(run.session, evaluated)

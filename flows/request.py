@@ -34,7 +34,7 @@ def request_of(
         path: Of the run file; its folder is where user code is looked for besides installed packages.
         overrides: `key=value`; see `read_settings`.
         name: Of the run.
-        in_this_process: Import the problem here, unless it is isolated; otherwise a child process does.
+        in_this_process: Import the problem here, unless other processes evaluate it; otherwise a child process does.
 
     Raises:
         InvalidSettingsError: With every fault.
@@ -42,7 +42,7 @@ def request_of(
     file, settings = read_settings(path, overrides)
     folder = str(path.resolve().parent)
     with located(file.name, file.places):
-        is_here = in_this_process and settings.isolation is None
+        is_here = in_this_process and not settings.local_processes
         packed(settings.cluster.upload, folder)  # only to see that it can be
         description = described(settings, folder, describe if is_here else describe_in_child)
         return request_for(settings, description, file=file, name=name, code_folder=folder)

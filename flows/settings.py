@@ -36,6 +36,8 @@ class EvaluationSettings(Options):
 
     per_task: Annotated[PositiveInt | Literal["auto"], BeforeValidator(_per_task)] = 1
     """How many evaluations one task run may carry; `auto`: as many as take half a second."""
+    processes: PositiveInt | None = None
+    """Processes of this machine in which a local run (`--local`) evaluates; by default its own."""
     max_in_flight: PositiveInt | None = None
     """How many evaluations may be with the workers at once; by default two task runs for each of their threads."""
     timeout_s: PositiveFloat | None = None
@@ -147,6 +149,11 @@ class RunSettings(Strategy):
         if not evaluation.isolated and evaluation.timeout_s is None:
             return None
         return Isolation(evaluation.timeout_s, self.cluster.memory_limit)
+
+    @property
+    def local_processes(self) -> int:
+        """How many processes a local run has for its losses; 0: it evaluates them itself."""
+        return self.evaluation.processes or (0 if self.isolation is None else 1)
 
     @model_validator(mode="after")
     def _check_memory_limit(self) -> Self:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,16 +48,6 @@ def drive(session: Session, loss: Loss, validation: Loss = _no_validation) -> No
             text=result.text,
         )
 
-    drive_by(session, evaluated)
-
-
-def drive_by(session: Session, evaluated: Callable[[Submit], Evaluated | Validated]) -> None:
-    """As `drive`, with another way to evaluate.
-
-    Args:
-        session: One that has begun.
-        evaluated: Evaluates what was submitted, wherever it likes, and says what has come of it.
-    """
     while submit := session.next():
         session.hand_back(evaluated(submit))
         session.tick()

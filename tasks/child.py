@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Generator
 from multiprocessing.connection import Connection, Pipe
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -63,6 +64,12 @@ class ToldInChild(Exception):  # noqa: N818  not an error itself, but its traceb
         return f"\n{self.args[0]}"
 
 
+Answer = tuple[Evaluation, ToldInChild | None]
+"""What came of an evaluation, and where it was raised; None: nothing was."""
+Steps = Generator[float, None, Answer]
+"""An evaluation under way: each step says how many seconds at most to wait for the connection before the next one."""
+
+
 class Child:
     """Evaluates losses in another process.
 
@@ -82,14 +89,26 @@ class Child:
     ) -> None:
         self.end()
 
-    def evaluate(
-        self, entry_point: str, folder: str | None, x: list[float]
-    ) -> tuple[Evaluation, ToldInChild | None]:
-        """Evaluate a loss; arguments as for `evaluate_here`.
+    @property
+    def connection(self) -> Connection[Any, Any]:
+        """What to wait for between two steps; there is none before the first one."""
+        if self._process is None:
+            raise RuntimeError("nothing is being evaluated")
+        return self._process.connection
 
-        Returns:
-            What came of it, and where it was raised; None: nothing was.
-        """
+    def evaluate(self, entry_point: str, folder: str | None, x: list[float]) -> Answer:
+        """Evaluate a loss, and wait for what comes of it; arguments as for `evaluate_here`."""
+        steps = self.steps(entry_point, folder, x)
+        while True:
+            try:
+                wait_s = next(steps)
+            except StopIteration as ended:
+                answer: Answer = ended.value
+                return answer
+            self.connection.poll(wait_s)
+
+    def steps(self, entry_point: str, folder: str | None, x: list[float]) -> Steps:
+        """The same for whoever waits for several children at once; it is sent with the first step."""
         try:
             process = self._present_process()
         except OSError as error:
@@ -100,10 +119,10 @@ class Child:
         try:
             process.connection.send((entry_point, folder, x))
             within_s = None if self._isolation.timeout_s is None else LOADS_WITHIN_S
-            answer = process.receive(within_s)
+            answer = yield from process.receive(within_s)
             if isinstance(answer, float):
                 called_s = answer
-                answer = process.receive(within_s := self._isolation.timeout_s)
+                answer = yield from process.receive(within_s := self._isolation.timeout_s)
         except TimeoutError:
             self.end()
             what = "the loss" if called_s == called_s else "importing the loss"
@@ -164,19 +183,21 @@ class _Process:
         """Whether it lives, and will not end by itself just now."""
         return self._process.poll() is None and time.monotonic() - self._used_s < IDLE_S / 2
 
-    def receive(self, within_s: float | None) -> Any:
-        """The next thing that it says.
+    def receive(self, within_s: float | None) -> Generator[float, None, Any]:
+        """The next thing that it says; meanwhile how long to wait for it before looking again, seconds.
 
         Raises:
             TimeoutError: It did not say anything in that time, seconds.
             EOFError: It has ended, or said that it will not say anything more.
         """
         until_s = math.inf if within_s is None else time.monotonic() + within_s
-        while not self.connection.poll(max(0.0, min(LOOK_EVERY_S, until_s - time.monotonic()))):
+        while not self.connection.poll():
             if self._process.poll() is not None and not self.connection.poll():
                 raise EOFError
-            if time.monotonic() >= until_s:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
                 raise TimeoutError
+            yield min(LOOK_EVERY_S, left_s)
         answer = self.connection.recv()
         self._used_s = time.monotonic()
         return answer
@@ -213,9 +234,7 @@ def _kill(
 _of_this_thread = threading.local()
 
 
-def evaluate_in_child(
-    entry_point: str, folder: str | None, x: list[float], isolation: Isolation
-) -> tuple[Evaluation, ToldInChild | None]:
+def evaluate_in_child(entry_point: str, folder: str | None, x: list[float], isolation: Isolation) -> Answer:
     """Evaluate a loss in a process that this thread keeps for it; it ends with the thread, or with this process."""
     wanted = isolation, tuple(sys.path)  # uploaded code comes and goes with its run
     kept: tuple[Any, Child] | None = getattr(_of_this_thread, "kept", None)

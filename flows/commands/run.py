@@ -11,7 +11,13 @@ import click
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--name", help="Name of the run.  [default: the problem's, with a number]")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of all random numbers.")
-@click.option("--local", is_flag=True, help="Evaluate in this process: neither Prefect nor Dask.")
+@click.option("--local", is_flag=True, help="Evaluate here: neither Prefect nor Dask.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes of this machine that evaluate, instead of this one with --local. The same as --set"
+    " cluster.workers=N; with --local, as --set evaluation.processes=N.",
+)
 @click.option(
     "--set",
     "overrides",
@@ -37,6 +43,7 @@ def command(
     name: str | None,
     seed: int | None,
     local: bool,
+    workers: int | None,
     overrides: tuple[str, ...],
     walltime: str | None,
     private: bool,
@@ -60,6 +67,8 @@ def command(
         chosen.append(f"store.location={location!r}")
     if private:
         chosen.append("private=true")
+    if workers is not None:
+        chosen.append(_workers(workers, local, overrides))
     request = request_of(file, chosen, name, in_this_process=local)
     console = Console(stderr=True, quiet=quiet)
     outlook = Outlook(console, verbose - quiet)
@@ -82,3 +91,16 @@ def command(
         }
         result = run_as_flow(optimize, console, outlook, request.settings.private, **parameters)
     return end(result, quiet)
+
+
+def _workers(count: int, is_local: bool, overrides: tuple[str, ...]) -> str:
+    """What to override so that so many processes evaluate.
+
+    Raises:
+        click.UsageError: That is overridden already.
+    """
+    key = "evaluation.processes" if is_local else "cluster.workers"
+    for override in overrides:
+        if override.partition("=")[0].strip() == key:
+            raise click.UsageError(f"--workers {count} is {key}={count}, and --set {override} was given, too")
+    return f"{key}={count}"
