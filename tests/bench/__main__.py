@@ -14,9 +14,10 @@ from flows.reports.report import wide_console
 from tests.bench.chunked import chunked
 from tests.bench.in_process import in_process
 from tests.bench.measurement import Measurement
+from tests.bench.pool import pool
 from tests.bench.tracked import tracked
 
-BENCHMARKS: tuple[Callable[[], list[Measurement]], ...] = (in_process, tracked, chunked)
+BENCHMARKS: tuple[Callable[[], list[Measurement]], ...] = (in_process, pool, tracked, chunked)
 
 
 def main() -> int:

@@ -1,0 +1,86 @@
+"""A loss that keeps a processor busy for 20 ms, on two processes: shoal's, and a plain loop in each of two.
+
+The loss is busy for 20 ms of processor time, however fast the processor is just now: on a shared machine the same work
+takes twice as long from one second to the next.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+import numpy as np
+
+import shoal
+from optim.exit_conditions.max_total_function_calls import MaxTotalFunctionCalls
+from optim.generators.random import Random
+from optim.optimizers.scipy import Scipy
+from tests.bench.measurement import Measurement
+
+ROUNDS = 3
+PROCESSES = 2
+OPTIMIZERS = 10
+EVALUATIONS = 400
+WARM_UP = 20
+"""Evaluations before the clock starts: processes start, and import."""
+LOSS_S = 0.02
+PLAIN = "a loop of a 20 ms loss in each of two processes"
+
+
+def loss(x: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+    """A bowl that takes its time."""
+    until_s = time.thread_time() + LOSS_S
+    while time.thread_time() < until_s:
+        pass
+    return float((x[0] - 0.3) ** 2 + (x[1] - 0.4) ** 2)
+
+
+def pool() -> list[Measurement]:
+    """Measure both, in turns."""
+    plain, ours = [], []
+    for _ in range(ROUNDS):
+        plain.append(_plain_rate())
+        ours.append(_our_rate())
+    return [
+        Measurement(PLAIN, EVALUATIONS, plain),
+        Measurement("shoal with two processes, the same loss", EVALUATIONS, ours, PLAIN, 0.95),
+    ]
+
+
+def _plain_rate() -> float:
+    context = get_context("spawn")
+    ready, spans = context.Barrier(PROCESSES), context.SimpleQueue()
+    for _ in range(PROCESSES):
+        context.Process(target=_loop, args=(EVALUATIONS // PROCESSES, ready, spans), daemon=True).start()
+    began_s, ended_s = zip(*(spans.get() for _ in range(PROCESSES)), strict=True)
+    return EVALUATIONS / (max(ended_s) - min(began_s))
+
+
+def _loop(evaluations: int, ready: Barrier, spans: SimpleQueue[tuple[float, float]]) -> None:
+    x = np.array([0.5, 0.5])
+    ready.wait()
+    began_s = time.time()
+    for _ in range(evaluations):
+        loss(x)
+    spans.put((began_s, time.time()))
+
+
+def _our_rate() -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        found = shoal.run(
+            "tests.bench.pool:loss",
+            seed=3,
+            parameters=[shoal.Parameter(name=name, initial=0.5, lower=-1.0, upper=2.0) for name in "ab"],
+            parallel_optimizers=OPTIMIZERS,
+            generator=Random(),
+            optimizers=[Scipy()],
+            exit_conditions=[MaxTotalFunctionCalls(max=WARM_UP + EVALUATIONS)],
+            evaluation={"processes": PROCESSES},
+            store={"location": folder},
+        )
+        ended_s = shoal.open_run(f"{folder}/{found.name}").evaluations()["finished_s"].values
+    return EVALUATIONS / float(ended_s[-1] - ended_s[WARM_UP - 1])
