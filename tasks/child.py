@@ -66,8 +66,9 @@ class ToldInChild(Exception):  # noqa: N818  not an error itself, but its traceb
 
 Answer = tuple[Evaluation, ToldInChild | None]
 """What came of an evaluation, and where it was raised; None: nothing was."""
-Steps = Generator[float, None, Answer]
-"""An evaluation under way: each step says how many seconds at most to wait for the connection before the next one."""
+Steps = Generator[float, bool | None, Answer]
+"""An evaluation under way: each step says how many seconds at most to wait for the connection, and the next one is sent
+whether it has become ready."""
 
 
 class Child:
@@ -91,7 +92,7 @@ class Child:
 
     @property
     def connection(self) -> Connection[Any, Any]:
-        """What to wait for between two steps; there is none before the first one."""
+        """What to wait for between two steps."""
         if self._process is None:
             raise RuntimeError("nothing is being evaluated")
         return self._process.connection
@@ -99,13 +100,13 @@ class Child:
     def evaluate(self, entry_point: str, folder: str | None, x: list[float]) -> Answer:
         """Evaluate a loss, and wait for what comes of it; arguments as for `evaluate_here`."""
         steps = self.steps(entry_point, folder, x)
-        while True:
-            try:
-                wait_s = next(steps)
-            except StopIteration as ended:
-                answer: Answer = ended.value
-                return answer
-            self.connection.poll(wait_s)
+        try:
+            wait_s = next(steps)
+            while True:
+                wait_s = steps.send(self.connection.poll(wait_s))
+        except StopIteration as ended:
+            answer: Answer = ended.value
+            return answer
 
     def steps(self, entry_point: str, folder: str | None, x: list[float]) -> Steps:
         """The same for whoever waits for several children at once; it is sent with the first step."""
@@ -115,12 +116,15 @@ class Child:
             text = f"no process for the loss can be started: {error}"
             here = name_of_process(os.getpid())  # who says so
             return Evaluation(Outcome.WORKER_LOST, NAN, text, worker=here), None
-        called_s = NAN
+        is_loaded = (entry_point, folder) in process.loaded
+        called_s, within_s = time.time() if is_loaded else NAN, self._isolation.timeout_s
         try:
-            process.connection.send((entry_point, folder, x))
-            within_s = None if self._isolation.timeout_s is None else LOADS_WITHIN_S
+            process.connection.send((entry_point, folder, x, not is_loaded))
+            if not is_loaded and within_s is not None:
+                within_s = LOADS_WITHIN_S
             answer = yield from process.receive(within_s)
             if isinstance(answer, float):
+                process.loaded.add((entry_point, folder))
                 called_s = answer
                 answer = yield from process.receive(within_s := self._isolation.timeout_s)
         except TimeoutError:
@@ -150,10 +154,16 @@ class Child:
 
 
 class _Process:
-    """One process, until it ends."""
+    """One process, until it ends.
+
+    Attributes:
+        connection: To it.
+        loaded: Entry points and folders of the losses that it has called before.
+    """
 
     def __init__(self, memory_limit: int | None) -> None:
         self.connection, there = Pipe()
+        self.loaded: set[tuple[str, str | None]] = set()
         with there:
             # The guard leads the group, so that its number stays taken until we have heard of the guard's end.
             guard = subprocess.Popen(_GUARD, stdin=subprocess.PIPE, process_group=0)
@@ -183,21 +193,19 @@ class _Process:
         """Whether it lives, and will not end by itself just now."""
         return self._process.poll() is None and time.monotonic() - self._used_s < IDLE_S / 2
 
-    def receive(self, within_s: float | None) -> Generator[float, None, Any]:
-        """The next thing that it says; meanwhile how long to wait for it before looking again, seconds.
+    def receive(self, within_s: float | None) -> Generator[float, bool | None, Any]:
+        """The next thing that it says; stepwise, as `Steps`.
 
         Raises:
             TimeoutError: It did not say anything in that time, seconds.
             EOFError: It has ended, or said that it will not say anything more.
         """
         until_s = math.inf if within_s is None else time.monotonic() + within_s
-        while not self.connection.poll():
+        while not (yield max(0.0, min(LOOK_EVERY_S, until_s - time.monotonic()))):
             if self._process.poll() is not None and not self.connection.poll():
                 raise EOFError
-            left_s = until_s - time.monotonic()
-            if left_s <= 0:
+            if time.monotonic() >= until_s:
                 raise TimeoutError
-            yield min(LOOK_EVERY_S, left_s)
         answer = self.connection.recv()
         self._used_s = time.monotonic()
         return answer

@@ -1,8 +1,9 @@
 """The process in which `tasks.child` has losses evaluated; run as a script.
 
 Arguments: the file descriptor of its end of a connection; and as JSON `sys.path`, and the limit of its memory in bytes
-or null. Then comes one request (entry point, folder, point) after the other. Each is answered twice: with the time
-when the loss is called, and with what came of it: the evaluation, the traceback, and whether this process ends.
+or null. Then comes one request (entry point, folder, point, whether to tell of the call) after the other. Each is
+answered with the time when the loss is called, if that is to be told, and with what came of it: the evaluation, the
+traceback, and whether this process ends.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 IDLE_S = 600.0
 """A process that has had nothing to do for so long ends; its run has most likely ended, too."""
 
-_Request = tuple[str, str | None, list[float]]
+_Request = tuple[str, str | None, list[float], bool]
 
 
 def main(descriptor: str, circumstances: str) -> None:
@@ -43,16 +44,18 @@ def _answer(
     from optim.outcome import Outcome
     from tasks.evaluation import NAN, Evaluation, evaluate_here, name_of_process
 
+    entry_point, folder, x, tells = request
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     limited, unlimited = (_lower(memory_limit, most), most), (most, most)
 
     def on_call() -> None:
-        connection.send(time.time())
+        if tells:
+            connection.send(time.time())
         resource.setrlimit(resource.RLIMIT_DATA, limited)
 
     started_s = time.time()
     try:
-        evaluation, error = evaluate_here(*request, on_call=on_call)
+        evaluation, error = evaluate_here(entry_point, folder, x, on_call)
         told = "".join(traceback.format_exception(error)) if error else ""
     except MemoryError as memory_error:  # there was not even enough left to say what went wrong
         resource.setrlimit(resource.RLIMIT_DATA, unlimited)

@@ -64,8 +64,10 @@ class Children:
         ready = set(wait(running, max(0.0, min(now_s + within_s, looks_s) - now_s)))
         now_s = time.monotonic()
         for busy in self._busy:
-            if busy.evaluation is None and (busy.child.connection in ready or busy.looks_s <= now_s):
-                busy.step()
+            if busy.evaluation is None and (
+                (is_ready := busy.child.connection in ready) or busy.looks_s <= now_s
+            ):
+                busy.step(is_ready)
         ended = [(busy, busy.evaluation) for busy in self._busy if busy.evaluation is not None]
         for busy, evaluation in sorted(ended, key=lambda one: one[1].finished_s):
             self._busy.remove(busy)
@@ -87,11 +89,12 @@ class _Busy:
         self.looks_s = -math.inf
         self.evaluation: Evaluation | None = None
         self._steps = child.steps(entry_point, folder, attempts.submit.x.tolist())
-        self.step()
+        self.step(None)
 
-    def step(self) -> None:
+    def step(self, is_ready: bool | None) -> None:
+        """Take the next step; None: the first one."""
         try:
-            self.looks_s = time.monotonic() + next(self._steps)
+            self.looks_s = time.monotonic() + self._steps.send(is_ready)
         except StopIteration as ended:
             self.looks_s = -math.inf
             self.evaluation, _ = ended.value
