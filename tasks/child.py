@@ -135,10 +135,10 @@ class Child:
             text = f"the process of the loss ended {process.how_it_ended()}"
             self.end()
             return process.failed(Outcome.WORKER_LOST, text, called_s), None
-        evaluation, told, has_ended = answer
+        (outcome, *rest), told, has_ended = answer
         if has_ended:
             self.end()
-        return evaluation, ToldInChild(told) if told else None
+        return Evaluation(Outcome(outcome), *rest), ToldInChild(told) if told else None
 
     def end(self) -> None:
         """Kill the process, if there is one, and what it has started."""

@@ -2,8 +2,8 @@
 
 Arguments: the file descriptor of its end of a connection; and as JSON `sys.path`, and the limit of its memory in bytes
 or null. Then comes one request (entry point, folder, point, whether to tell of the call) after the other. Each is
-answered with the time when the loss is called, if that is to be told, and with what came of it: the evaluation, the
-traceback, and whether this process ends.
+answered with the time when the loss is called, if that is to be told, and with what came of it: the evaluation as a
+plain tuple, which takes a quarter of the time on its way, the traceback, and whether this process ends.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main(descriptor: str, circumstances: str) -> None:
 
 def _answer(
     connection: Connection[Any, Any], request: _Request, memory_limit: int | None
-) -> tuple[Any, str, bool]:
+) -> tuple[tuple[Any, ...], str, bool]:
     from optim.outcome import Outcome
     from tasks.evaluation import NAN, Evaluation, evaluate_here, name_of_process
 
@@ -65,7 +65,7 @@ def _answer(
         )
     resource.setrlimit(resource.RLIMIT_DATA, unlimited)
     # What has leaked stays: the next loss would find no memory, either.
-    return evaluation, told, isinstance(error, MemoryError)
+    return (evaluation.outcome.value, *evaluation[1:]), told, isinstance(error, MemoryError)
 
 
 def _lower(limit: int | None, most: int) -> int:
