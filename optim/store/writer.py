@@ -23,12 +23,16 @@ FLUSH_S = 1.0
 FLUSH_EVALUATIONS = 10_000
 """How many evaluations wait at most before they are written, by default."""
 
+MOST_WAITING = 4
+"""So many times as many: whoever adds more waits for those before to be written."""
+
 
 class RunWriter:
     """The journal of a run, as a store.
 
     Adding takes microseconds. A thread commits what was added within `flush_s`, also while the caller is busy
-    with a long evaluation. What it cannot write it keeps; the error is raised by the next call. Make one with
+    with a long evaluation. Who adds more than can be written waits now and then, so that neither memory nor what a
+    kill may take grows. What cannot be written is kept; the error is raised by the next call. Make one with
     `create` or `resume`, under the lock of the run's folder, and `close` it, or use it as a context manager.
 
     Args:
@@ -123,10 +127,10 @@ class RunWriter:
             self._check_can_add()
             self._evaluated += 1
             self._evaluations.append(row)
-            if len(self._evaluations) == self._flush_evaluations:
-                self._changed.notify_all()
             if not self._is_pending:
                 self._note_pending()
+            if len(self._evaluations) >= self._flush_evaluations:
+                self._have_written()
 
     def add_validation(self, row: ValidationRow) -> None:
         """Take the next validation.
@@ -237,6 +241,7 @@ class RunWriter:
                 events, self._events = self._events, []
                 attributes, self._attributes = self._attributes, {}
                 self._is_pending = False
+                self._changed.notify_all()
             failure = None
             try:
                 self._is_torn = True
@@ -250,6 +255,13 @@ class RunWriter:
                 self._failure = failure
                 self._is_pending |= failure is not None
                 self._changed.notify_all()
+
+    def _have_written(self) -> None:
+        if len(self._evaluations) == self._flush_evaluations:
+            self._changed.notify_all()
+        self._changed.wait_for(
+            lambda: self._failure or len(self._evaluations) < MOST_WAITING * self._flush_evaluations
+        )
 
     def _note_pending(self) -> None:
         if not self._is_pending:

@@ -5,6 +5,7 @@ Invariants:
 * What was added is committed without any further call, by time and by number of evaluations.
 * What cannot be written is raised by the next call, and is written as soon as it can be.
 * A row that does not fit the run is refused at once and changes nothing.
+* Who adds more than can be written waits.
 * A run that was closed can be resumed.
 * The space of a run is that which it was created with.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -119,6 +121,27 @@ def test_a_full_disk_is_told_by_the_next_call_and_loses_nothing_that_was_taken(p
         writer.flush()
         writer.add_evaluation(rows.evaluation(taken, optimizer=0))
     assert [row.sequence for row in open_run(path).evaluation_rows()] == list(range(taken + 1))
+
+
+def test_who_adds_more_than_can_be_written_waits(path, rows, monkeypatch) -> None:
+    written, commit = [], RunImage.commit
+    writer = RunWriter.create(path, rows.parameters, flush_s=NEVER_S, flush_evaluations=2)
+
+    def commit_slowly(image: RunImage) -> None:
+        while image.size(layout.EVALUATIONS) + 8 > taken() and taken() < 50:  # as slow as can be
+            time.sleep(0.001)
+        written.append(image.size(layout.EVALUATIONS))
+        commit(image)
+
+    def taken() -> int:
+        return writer._evaluated
+
+    monkeypatch.setattr(RunImage, "commit", commit_slowly)
+    for place in range(50):
+        writer.add_evaluation(rows.evaluation(place, optimizer=0))
+    writer.close()
+    assert max(np.diff([0, *written])) <= 8
+    assert len(list(open_run(path).evaluation_rows())) == 50
 
 
 def test_a_full_disk_at_the_end_is_told_by_close(path, rows, full_disk) -> None:
