@@ -22,12 +22,13 @@ from flows.dask_lane import PULSE_S, DaskLane
 from flows.durations import end_after
 from flows.interruption import Interruption, interruptible
 from flows.location import runs_location
+from flows.records import already_recorded, wait_until_recorded
 from flows.reports.outlook import Outlook
 from flows.request import NO_FILE, described, request_for, request_to_resume
 from flows.run import OpenRun, RunRequest, RunResult, opened_run
 from flows.run_files.faults import Fault, InvalidSettingsError, Places, located
 from flows.run_files.reading import RunFile, read_settings
-from flows.server import already_recorded, require_password, wait_until_recorded
+from flows.server import require_password
 from flows.settings import RunSettings
 from flows.task_runner import SharedContextTaskRunner
 from flows.unpacked import Unpacked

@@ -12,13 +12,15 @@ from scipy.optimize import minimize
 import shoal
 from optim.exit_conditions.max_total_function_calls import MaxTotalFunctionCalls
 from optim.generators.random import Random
+from optim.optimizers.base import Optimizer
+from optim.optimizers.random_sampling import RandomSampling
 from optim.optimizers.scipy import Scipy
 from optim.stoppers.current_function_value_unmoving import CurrentFunctionValueUnmoving
 from optim.stoppers.max_interoptimizer_distance import MaxInteroptimizerDistance
 from tests.bench.measurement import Measurement
 
 ROUNDS = 3
-EVALUATIONS = 30_000
+EVALUATIONS = 50_000
 PLAIN = "plain SciPy, Nelder-Mead in 2 dimensions"
 
 
@@ -29,13 +31,15 @@ def loss(x: np.ndarray[Any, np.dtype[np.float64]]) -> float:
 
 def in_process() -> list[Measurement]:
     """Measure both, in turns."""
-    plain, ours = [], []
+    plain, ours, sampling = [], [], []
     for _ in range(ROUNDS):
         plain.append(_plain_rate())
-        ours.append(_our_rate())
+        ours.append(_our_rate(Scipy()))
+        sampling.append(_our_rate(RandomSampling(number_of_samples=EVALUATIONS)))
     return [
-        Measurement(PLAIN, EVALUATIONS, plain),
-        Measurement("shoal in-process, with stoppers and store", EVALUATIONS, ours, PLAIN, 0.15),
+        Measurement(PLAIN, plain),
+        Measurement("shoal in-process, with stoppers and store", ours, reference=PLAIN, at_least=0.3),
+        Measurement("shoal in-process, RandomSampling, with store", sampling, at_least=20_000),
     ]
 
 
@@ -46,7 +50,7 @@ def _plain_rate() -> float:
     return done / (time.perf_counter() - began)
 
 
-def _our_rate() -> float:
+def _our_rate(optimizer: Optimizer) -> float:
     problem = shoal.Problem(
         loss, [shoal.Parameter(name=name, initial=0.5, lower=-1.0, upper=2.0) for name in "ab"], "bowl"
     )
@@ -56,7 +60,7 @@ def _our_rate() -> float:
             seed=3,
             parallel_optimizers=5,
             generator=Random(),
-            optimizers=[Scipy()],
+            optimizers=[optimizer],
             stoppers=[
                 CurrentFunctionValueUnmoving(number_of_function_calls=10),
                 MaxInteroptimizerDistance(max_relative_distance=1e-9),

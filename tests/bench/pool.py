@@ -46,8 +46,8 @@ def pool() -> list[Measurement]:
         plain.append(_plain_rate())
         ours.append(_our_rate())
     return [
-        Measurement(PLAIN, EVALUATIONS, plain),
-        Measurement("shoal with two processes, the same loss", EVALUATIONS, ours, PLAIN, 0.95),
+        Measurement(PLAIN, plain),
+        Measurement("shoal with two processes, the same loss", ours, reference=PLAIN, at_least=0.95),
     ]
 
 

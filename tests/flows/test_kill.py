@@ -34,8 +34,8 @@ from flows.cli import exit_code
 from flows.cluster import COMES_BACK_WITHIN, task_runner
 from flows.launch import run_as_flow
 from flows.optimize import on_result, optimize, resume
+from flows.records import wait_until_recorded
 from flows.run import RunResult
-from flows.server import wait_until_recorded
 from flows.settings import ClusterSettings
 from flows.task_runner import _SharedContext
 from optim.errors import ClusterError, ClusterLostError, RunLockedError, ServerError

@@ -25,7 +25,8 @@ import psutil
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from flows.server import local_server, wait_until_recorded
+from flows.records import wait_until_recorded
+from flows.server import local_server
 from optim.errors import ServerError
 
 USER = """

@@ -31,7 +31,7 @@ from prefect.client.schemas.objects import StateType, TaskRun
 from prefect.client.schemas.sorting import TaskRunSort
 from prefect.runtime import flow_run
 
-from flows.server import wait_until_recorded
+from flows.records import wait_until_recorded
 from flows.task_runner import SharedContextTaskRunner
 from optim.outcome import Outcome
 from tasks.evaluate import evaluate, take_evaluation

@@ -1,0 +1,67 @@
+"""What the server has recorded of a flow run: it lags behind, and may have gone away.
+
+Nobody waits for it but at the end of a run, for the sake of the dashboard.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+ANSWER_S = 1.0
+"""The least time in which a server must answer a question that is only for the dashboard's sake."""
+
+
+def wait_until_recorded(flow_run_id: UUID, task_runs: int, patience_s: float = 10.0) -> int | None:
+    """Wait until the server has recorded the end of a flow run's task runs; it lags behind bursts.
+
+    Call it while the workers, which send the events, still live.
+
+    Args:
+        flow_run_id: The flow run.
+        task_runs: How many of its task runs have ended.
+        patience_s: Give up when nothing new was recorded for so long.
+
+    Returns:
+        How many are recorded; fewer than `task_runs` when the server lost some. None: it does not answer.
+    """
+    recorded, changed_s = None, time.monotonic()
+    with _impatient_client(patience_s) as client:
+        while True:
+            count = _recorded(client, flow_run_id)
+            if count != recorded:
+                recorded, changed_s = count, time.monotonic()
+            if (recorded or 0) >= task_runs or time.monotonic() - changed_s > patience_s:
+                return recorded
+            time.sleep(0.1)
+
+
+def already_recorded(flow_run_id: UUID) -> int:
+    """How many task runs of a flow run have ended, as far as the server knows; 0 when it does not answer."""
+    with _impatient_client(ANSWER_S) as client:
+        return _recorded(client, flow_run_id) or 0
+
+
+@contextmanager
+def _impatient_client(patience_s: float) -> Iterator[SyncPrefectClient]:
+    """A client that asks once, and waits so long for the answer."""
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+        get_client(httpx_settings={"timeout": max(patience_s, ANSWER_S)}, sync_client=True) as client,
+    ):
+        yield client
+
+
+def _recorded(client: SyncPrefectClient, flow_run_id: UUID) -> int | None:
+    ended = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}
+    query = {"flow_runs": {"id": {"any_": [str(flow_run_id)]}}, "task_runs": ended}
+    try:
+        return int(client.request("POST", "/task_runs/count", json=query).json())
+    except httpx.HTTPError:  # the server has gone away, or is just coming back
+        return None
