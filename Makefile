@@ -30,8 +30,8 @@ format: $(VENV)/.dev  ## Mend what can be mended by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev  ## Measure speed side by side; writes bench.json
-	$(BIN)/python -m tests.bench
+bench: $(VENV)/.dev  ## Measure speed side by side; writes bench.json (ARGS="length width" chooses)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 scale: $(VENV)/.dev  ## Simulate up to 10,000 workers; writes table and plot of docs/scale.md
 	$(BIN)/python -m tests.scale

@@ -1,7 +1,7 @@
 """A run of a million evaluations in ten dimensions, in-process with its store: does anything grow with its length?
 
-Random points, so that nearly all of the cost is the manager's and the store's; in a process of its own, for its memory's
-sake.
+Random points, so that nearly all of the cost is the manager's and the store's,
+in a process of its own, whose memory tells.
 """
 
 from __future__ import annotations
