@@ -91,7 +91,7 @@ class Policy(Options):
 @cache
 def _docstrings(model: type) -> dict[str, str]:
     """The docstrings below the fields of a class, by name; none where its source is not there."""
-    if not issubclass(model, BaseModel):
+    if not issubclass(model, Options):
         return {}
     try:
         source = textwrap.dedent(inspect.getsource(model))
