@@ -7,32 +7,39 @@ Invariants:
 * Processes with one `PREFECT_HOME` share one server. It outlives the one that started it, and ends with its last user,
   even by SIGKILL; then no worker is left either.
 * A server that cannot start is an error with the end of its log.
+* A server forgets old flow runs, with their task runs, if its environment says so.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import psutil
 import pytest
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from flows.records import wait_until_recorded
-from flows.server import local_server
+from flows.server import SERVER_SETTINGS, local_server
 from optim.errors import ServerError
 
 USER = """
 import sys
 from flows.cluster import local_cluster
-from flows.server import local_server
+from flows.server import SERVER_SETTINGS, local_server
 
 if __name__ == "__main__":
     with local_server() as url, local_cluster(n_workers=int(sys.argv[1]), threads_per_worker=1):
@@ -144,3 +151,36 @@ def test_a_server_that_cannot_start_is_an_error_with_the_end_of_its_log(prefect_
         local_server(),
     ):
         pass
+
+
+@flow
+def twice() -> None:
+    for x in range(2):
+        nothing(x)
+
+
+@task(cache_policy=NO_CACHE)
+def nothing(x: int) -> int:
+    return x
+
+
+@pytest.mark.services
+def test_a_server_that_is_told_to_forgets_old_flow_runs_and_their_task_runs(home_with_database):
+    vacuum = "PREFECT_SERVER_SERVICES_DB_VACUUM"
+    settings = {f"{vacuum}_ENABLED": "events,flow_runs", f"{vacuum}_LOOP_SECONDS": "1"}
+    with (
+        temporary_settings({PREFECT_HOME: home_with_database}, restore_defaults={PREFECT_API_URL}),
+        local_server(settings={**SERVER_SETTINGS, **settings}),
+        get_client(sync_client=True) as client,
+    ):
+        runs = [twice(return_state=True).state_details.flow_run_id for _ in range(2)]
+        assert [wait_until_recorded(run, 2) for run in runs] == [2, 2]
+        with closing(sqlite3.connect(home_with_database / "prefect.db", timeout=30.0)) as database, database:
+            database.execute(
+                "UPDATE flow_run SET end_time = '2020-01-01 00:00:00' WHERE id = ?", [str(runs[0])]
+            )
+        deadline_s = time.monotonic() + 60.0
+        while client.read_flow_runs(flow_run_filter=FlowRunFilter(id={"any_": [runs[0]]})):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.2)
+        assert [wait_until_recorded(run, 2, patience_s=0.2) for run in runs] == [0, 2]
