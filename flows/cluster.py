@@ -79,16 +79,13 @@ def local_cluster(**kwargs: Any) -> LocalCluster:
     # As arguments, which hold for workers that are started later as well; and not as `pre-spawn-environ`, which Dask
     # leaves behind in this process.
     defaults["env"] = {name: os.environ.get(name, value) for name, value in WORKER_ENVIRONMENT.items()}
-    pages: dict[str, list[str]] = {}
+    # Dask looks a hundred times each second at what every thread does: a twelfth of what an evaluation costs.
+    settings: dict[str, Any] = {"distributed.worker.profile.enabled": False}
     if kwargs.get("security"):  # which does not protect the pages of scheduler and workers
-        pages["distributed.scheduler.http.routes"] = []
+        settings |= {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
         defaults["scheduler_kwargs"] = {"dashboard": False}
-        defaults["config"] = {
-            "distributed": dask.config.merge(
-                dask.config.get("distributed"), {"worker": {"http": {"routes": []}}}
-            )
-        }
-    with dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS - 1, **pages}):
+    with dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS - 1, **settings}):
+        defaults["config"] = {"distributed": dask.config.get("distributed")}  # of the workers
         return LocalCluster(**{**defaults, **kwargs})  # type: ignore[no-untyped-call]
 
 

@@ -7,7 +7,6 @@ in a process of its own, whose memory tells.
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from flows.settings import RunSettings
 from flows.stored_run import replayed_run
@@ -96,7 +96,7 @@ def _run(folder: Path) -> dict[str, float]:
         session.begin("benchmark")
         drive(session, loss)
     took_s = time.perf_counter() - began_s
-    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory_mb = psutil.Process().memory_info().rss / 1e6
     each_us = [(after - before) / BLOCK * 1e6 for before, after in pairwise(cpu_s)]
     began_s = time.perf_counter()
     replayed_run(open_run(store))
