@@ -10,6 +10,7 @@ import queue
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -34,7 +35,7 @@ ROUNDS = 3
 WORKERS = 2
 IN_FLIGHT = 2 * WORKERS
 WARM_UP = 10
-EVALUATIONS = {"bare Dask futures": 400, "prefect-dask as it comes": 40, "shoal's task runner": 400}
+EVALUATIONS = {"bare Dask futures": 1000, "prefect-dask as it comes": 60, "shoal's task runner": 1000}
 BARE, STOCK, SHARED = EVALUATIONS
 CPU = "ms of CPU for each"
 
@@ -79,7 +80,9 @@ def tracked() -> list[Measurement]:
         address = cluster.scheduler_address
         for _ in range(ROUNDS):
             with Client(address, set_as_default=False) as client:
-                rates[BARE].append(_rate(lambda call, to=client: _submit_bare(to, call), EVALUATIONS[BARE]))
+                submit = partial(_submit_bare, client)
+                _evaluate(submit, WARM_UP)
+                rates[BARE].append(_rate(submit, EVALUATIONS[BARE]))
             for name, runner in ((STOCK, DaskTaskRunner), (SHARED, SharedContextTaskRunner)):
                 as_flow = _in_flow.with_options(task_runner=runner(address=address))
                 rate, cost = as_flow(EVALUATIONS[name])
@@ -98,13 +101,19 @@ def tracked() -> list[Measurement]:
 
 @flow(name="benchmark")
 def _in_flow(evaluations: int) -> tuple[float, Cpu]:
-    before, count = Cpu.now(), evaluations + WARM_UP
+    _evaluate(_submit_task, WARM_UP)
+    _see_recorded(WARM_UP)
+    before = Cpu.now()
     rate = _rate(_submit_task, evaluations)
+    _see_recorded(WARM_UP + evaluations)
+    after = Cpu.now()
+    return rate, Cpu(*((late - early) / evaluations for late, early in zip(after, before, strict=True)))
+
+
+def _see_recorded(count: int) -> None:
     recorded = wait_until_recorded(UUID(flow_run.get_id()), count)
     if recorded != count:
         raise RuntimeError(f"{recorded} of {count} task runs were recorded")
-    after = Cpu.now()
-    return rate, Cpu(*((late - early) / count for late, early in zip(after, before, strict=True)))
 
 
 def _submit_task(call: int) -> Any:
@@ -120,7 +129,6 @@ def _evaluate_bare(x: list[float]) -> LossResult:
 
 
 def _rate(submit: Submit, evaluations: int) -> float:
-    _evaluate(submit, WARM_UP)
     begin_s = time.perf_counter()
     _evaluate(submit, evaluations)
     return evaluations / (time.perf_counter() - begin_s)
