@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.table import Table
 
 from flows.reports.report import wide_console
-from tests.bench.chunked import chunked
 from tests.bench.in_process import in_process
 from tests.bench.length import length
 from tests.bench.measurement import Measurement
@@ -19,10 +18,11 @@ from tests.bench.peers import peers
 from tests.bench.pool import pool
 from tests.bench.start import start
 from tests.bench.tracked import tracked
+from tests.bench.whole_runs import whole_runs
 from tests.bench.width import width
 
 BENCHMARKS: dict[str, Callable[[], list[Measurement]]] = {
-    each.__name__: each for each in (start, in_process, peers, width, length, pool, tracked, chunked)
+    each.__name__: each for each in (start, in_process, peers, width, length, pool, tracked, whole_runs)
 }
 
 

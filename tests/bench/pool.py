@@ -33,17 +33,22 @@ PLAIN = "a loop of a 20 ms loss in each of two processes"
 
 def loss(x: np.ndarray[Any, np.dtype[np.float64]]) -> float:
     """A bowl that takes its time."""
-    until_s = time.thread_time() + LOSS_S
+    be_busy(LOSS_S)
+    return float((x[0] - 0.3) ** 2 + (x[1] - 0.4) ** 2)
+
+
+def be_busy(seconds: float) -> None:
+    """Compute for so long, in processor time."""
+    until_s = time.thread_time() + seconds
     while time.thread_time() < until_s:
         pass
-    return float((x[0] - 0.3) ** 2 + (x[1] - 0.4) ** 2)
 
 
 def pool() -> list[Measurement]:
     """Measure both, in turns."""
     plain, ours = [], []
     for _ in range(ROUNDS):
-        plain.append(_plain_rate())
+        plain.append(ideal_rate(LOSS_S, EVALUATIONS))
         ours.append(_our_rate())
     return [
         Measurement(PLAIN, plain),
@@ -51,21 +56,27 @@ def pool() -> list[Measurement]:
     ]
 
 
-def _plain_rate() -> float:
+def ideal_rate(loss_s: float, evaluations: int) -> float:
+    """Evaluations per second of a plain loop in each of two processes.
+
+    Args:
+        loss_s: Processor time of each, seconds.
+        evaluations: Of both together.
+    """
     context = get_context("spawn")
     ready, spans = context.Barrier(PROCESSES), context.SimpleQueue()
     for _ in range(PROCESSES):
-        context.Process(target=_loop, args=(EVALUATIONS // PROCESSES, ready, spans), daemon=True).start()
+        arguments = (loss_s, evaluations // PROCESSES, ready, spans)
+        context.Process(target=_loop, args=arguments, daemon=True).start()
     began_s, ended_s = zip(*(spans.get() for _ in range(PROCESSES)), strict=True)
-    return EVALUATIONS / (max(ended_s) - min(began_s))
+    return evaluations / (max(ended_s) - min(began_s))
 
 
-def _loop(evaluations: int, ready: Barrier, spans: SimpleQueue[tuple[float, float]]) -> None:
-    x = np.array([0.5, 0.5])
+def _loop(loss_s: float, evaluations: int, ready: Barrier, spans: SimpleQueue[tuple[float, float]]) -> None:
     ready.wait()
     began_s = time.time()
     for _ in range(evaluations):
-        loss(x)
+        be_busy(loss_s)
     spans.put((began_s, time.time()))
 
 
