@@ -11,13 +11,14 @@ import numpy as np
 from prefect import Task
 from prefect_dask.task_runners import PrefectDaskFuture
 
-from flows.chunks import Pace, chunk_size, places_for
+from flows.chunks import Pace
 from flows.interruption import INTERRUPTED, Interruption
 from flows.run import OpenRun
 from flows.settings import RunSettings
 from flows.task_runner import SharedContextTaskRunner
 from flows.tracking_cost import TrackingCost
 from flows.worker_watch import PER_THREAD, InFlightLimit, WorkerWatch
+from optim.chunks import chunk_size, places_for
 from tasks.attempts import Attempts
 from tasks.evaluate import evaluate, evaluate_several, take_evaluations, validate
 from tasks.evaluation import Evaluation

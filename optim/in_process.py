@@ -36,17 +36,7 @@ def drive(session: Session, loss: Loss, validation: Loss = _no_validation) -> No
     # Not above: what a loss raised has its callers in its traceback, and in a local variable of one of them it would
     # be a cycle with the session in it. That is collected in any thread, and greenlets can end only in their own.
     def told(submit: Submit, started_s: float, result: LossResult) -> Evaluated | Validated:
-        kind = Validated if submit.validates else Evaluated
-        return kind(
-            submit.optimizer,
-            submit.call,
-            result.outcome,
-            result.loss,
-            started_s,
-            clock(),
-            WORKER,
-            text=result.text,
-        )
+        return submit.answered(result.outcome, result.loss, started_s, clock(), WORKER, text=result.text)
 
     while submit := session.next():
         session.hand_back(evaluated(submit))

@@ -113,6 +113,20 @@ class Submit(NamedTuple):
     is_probe: bool = False
     validates: int = 0
 
+    def answered(
+        self,
+        outcome: Outcome,
+        loss: float,
+        started_s: float,
+        finished_s: float,
+        worker: str,
+        attempts: int = 1,
+        text: str = "",
+    ) -> Evaluated | Validated:
+        """What came of it; arguments as in `Evaluated`."""
+        kind = Validated if self.validates else Evaluated
+        return kind(self.optimizer, self.call, outcome, loss, started_s, finished_s, worker, attempts, text)
+
 
 class Cancel(NamedTuple):
     """Do not begin this evaluation, if it has not begun; answered by `Dropped` or, too late, `Evaluated`."""

@@ -50,10 +50,7 @@ class Attempts(NamedTuple):
             evaluation: What the last attempt came to.
             began_at: When the run began, seconds since the epoch.
         """
-        kind = Validated if self.submit.validates else Evaluated
-        return kind(
-            self.submit.optimizer,
-            self.submit.call,
+        return self.submit.answered(
             evaluation.outcome,
             evaluation.loss,
             evaluation.started_s - began_at,

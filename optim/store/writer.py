@@ -58,8 +58,7 @@ class RunWriter:
         self._is_closed = False
         self._is_torn = False  # the image took only part of some rows: never commit it
         self._failure: Exception | None = None
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._changed = threading.Condition()
         self._committing = threading.Lock()
         self._thread = threading.Thread(target=self._flush_in_background, name="shoal store", daemon=True)
         self._thread.start()
@@ -123,12 +122,11 @@ class RunWriter:
         if row.x.shape != (self._image.dimension,):
             raise StoreError(f"a point must have shape ({self._image.dimension},), got {row.x.shape}")
         self._check_is_known(row.optimizer)
-        with self._lock:
+        with self._changed:
             self._check_can_add()
             self._evaluated += 1
             self._evaluations.append(row)
-            if not self._is_pending:
-                self._note_pending()
+            self._note_pending()
             if len(self._evaluations) >= self._flush_evaluations:
                 self._have_written()
 
@@ -274,8 +272,7 @@ class RunWriter:
             raise StoreError(f"optimizer {optimizer} was not started; the last one is {self._spawned}")
 
     def _check_can_add(self) -> None:
-        if self._failure:
-            self._check_failure()
+        self._check_failure()
         if self._is_closed:
             raise StoreError(f"the writer of {self._image.path} is closed")
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple
 
-from optim.evaluation import LossResult, evaluate_loss
+from optim.chunks import chunk_size, places_for
+from optim.evaluation import evaluate_loss
 from optim.messages import Evaluated, Submit, Validated
 from optim.problem import Loss
 from optim.session import Session
@@ -77,8 +78,8 @@ class Simulation:
     """Workers, and the clock that their session is given.
 
     The manager's process does one thing at a time: it sends what there is, as long as the workers can be given more,
-    then takes the first task run that is back. Each goes to the worker that is free first. What waits is divided over
-    the places for task runs that are free, and what is out over all of them.
+    then takes the first task run that is back. Each goes to the worker that is free first, and carries what
+    `optim.chunks` says.
 
     Args:
         workers: How many.
@@ -107,7 +108,7 @@ class Simulation:
         self.costs = costs
         self.per_task = per_task
         self._cpu_clock = cpu_clock
-        self._places = PER_WORKER * workers
+        self._workers = workers
         self._free = [(0.0, worker) for worker in range(workers)]
         self._out: list[_Task] = []
         self._sent = self._evaluations = self._tasks = 0
@@ -147,7 +148,7 @@ class Simulation:
         """
         enough = self._evaluations + evaluations
         while self._evaluations < enough:
-            while len(self._out) < self._places and (submits := self._next(session)):
+            while submits := self._next(session):
                 self._send(submits, loss, validation or loss)
             if not self._out:
                 return
@@ -160,9 +161,10 @@ class Simulation:
         return submits
 
     def _size(self, session: Session) -> int:
-        of_free = math.ceil(session.waiting / (self._places - len(self._out)))
-        of_all = math.ceil((session.waiting + session.in_flight) / self._places)
-        return max(1, min(self.per_task, of_free, of_all))
+        waiting, in_flight = session.waiting, session.in_flight
+        places = places_for(waiting + in_flight, self.per_task, PER_WORKER * self._workers, self._workers)
+        free = places - len(self._out)
+        return chunk_size(waiting, in_flight, free, places, self.per_task) if waiting and free > 0 else 0
 
     def _send(self, submits: list[Submit], loss: Loss, validation: Loss) -> None:
         self._now_s += self.costs.task_s
@@ -173,7 +175,10 @@ class Simulation:
         for submit in submits:
             function = validation if submit.validates else loss
             started_s, at_s = at_s, at_s + self.duration_s()
-            results.append(_told(submit, started_s, at_s, worker, evaluate_loss(function, submit.x)))
+            outcome, loss_value, text, *_ = evaluate_loss(function, submit.x)
+            results.append(
+                submit.answered(outcome, loss_value, started_s, at_s, f"worker {worker}", text=text)
+            )
         heapq.heapreplace(self._free, (at_s, worker))
         heapq.heappush(self._out, _Task(at_s, self._sent, results))
         self._sent += 1
@@ -193,19 +198,3 @@ class Simulation:
         self._now_s += seconds
         self._manager_s += seconds
         self._own_s += seconds
-
-
-def _told(
-    submit: Submit, started_s: float, finished_s: float, worker: int, result: LossResult
-) -> Evaluated | Validated:
-    kind = Validated if submit.validates else Evaluated
-    return kind(
-        submit.optimizer,
-        submit.call,
-        result.outcome,
-        result.loss,
-        started_s,
-        finished_s,
-        f"worker {worker}",
-        text=result.text,
-    )

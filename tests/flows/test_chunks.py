@@ -31,7 +31,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import StateType
 
 from flows import tracking_cost
-from flows.chunks import AIM_S, MOST, Pace, chunk_size, places_for
+from flows.chunks import AIM_S, MOST, Pace
 from flows.dask_lane import DaskLane
 from flows.launch import run_as_flow
 from flows.local import run_in_process
@@ -39,6 +39,7 @@ from flows.optimize import optimize, resume
 from flows.reports.outlook import Outlook
 from flows.request import describe_in_child, described, request_for
 from flows.settings import EvaluationSettings, RunSettings
+from optim.chunks import chunk_size, places_for
 from optim.journal import EvaluationRow, EventKind
 from optim.outcome import Outcome
 from optim.store import RunReader, open_run

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from optim.testing.simulation import FREE, PER_WORKER, Costs
+from optim.testing.simulation import FREE, Costs
 
 TRACKED = Costs(task_s=0.009, worker_s=0.005)
-"""CPU that Prefect and Dask take of the manager and of a worker for each task run; measured with two workers."""
-SERVER_S = 0.013
-"""CPU that Prefect's server takes for each task run; measured with settings that let it record in batches."""
+"""CPU that Prefect and Dask take of the manager and of a worker for each task run: `make bench` prints their sum."""
+SERVER_S = 0.008
+"""CPU that Prefect's server takes for each task run, as `make bench` prints it."""
 AFFORDABLE = 0.05
 """The part of the workers' time that tracking may cost."""
 
@@ -87,8 +87,8 @@ def bounds(crew: Crew, phase: Phase, own_s: float) -> Bounds:
 
 
 def per_task(crew: Crew, lane: Lane) -> int:
-    """Evaluations that a task run carries: no more than an even share of the points for each place."""
-    return min(lane.per_task, math.ceil(crew.points / (PER_WORKER * crew.workers)))
+    """Evaluations that a task run carries: no more than an even share of the points for each worker."""
+    return min(lane.per_task, math.ceil(crew.points / crew.workers))
 
 
 @cache
