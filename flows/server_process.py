@@ -6,6 +6,7 @@ Arguments: the file descriptor of a listening socket, the lock of those who use 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
 import sys
@@ -37,6 +38,10 @@ def main(descriptor: str, users_lock: str, server_lock: str) -> None:
         )
         threading.Thread(target=_stop_when_unused, args=(server, users_lock), daemon=True).start()
         server.run(sockets=[listener])
+        # All is written, and the listener closed. Taking the interpreter apart would take more than a second, and
+        # whoever ends a run waits for it.
+        logging.shutdown()
+        os._exit(0)
 
 
 def _stop_when_unused(server: uvicorn.Server, users_lock: str) -> None:
