@@ -69,14 +69,16 @@ class Combination:
         """The rules that it names, counted from 0."""
         return frozenset(_leaves(self._tree)) if self._tree else frozenset()
 
-    def is_met(self, judges: Sequence[Judge], *about: object) -> bool:
-        """Whether it is true, which is asked after every loss.
+    def bind(self, judges: Sequence[Judge]) -> Callable[..., bool]:
+        """A function of what is judged that says whether the combination is true; it is asked after every loss.
 
         Args:
             judges: One for each rule.
-            about: What they judge.
         """
-        return self._tree is not None and _is_met(self._tree, judges, about)
+        # Of Python's own `or`, `and` and parentheses: what was parsed has nothing else in it but numbers.
+        source = _source(self._tree) if self._tree else "False"
+        bound: Callable[..., bool] = eval(f"lambda *about: {source}", {"judges": tuple(judges)})
+        return bound
 
     def judge(self, judges: Sequence[Judge], *about: object) -> Judgement:
         """Evaluate from left to right; no rule is judged twice.
@@ -93,12 +95,12 @@ class Combination:
                 verdict = verdicts[number] = judges[number](*about)
             return verdict
 
-        met = self.is_met([partial(judged, number) for number in range(self.count)])
+        met = self.bind([partial(judged, number) for number in range(self.count)])()
         return Judgement(met, tuple(verdicts))
 
     def holds_with(self, rules: frozenset[int]) -> bool:
         """Whether it is true when exactly these rules (counted from 0) are."""
-        return self.is_met([partial(Verdict, number in rules) for number in range(self.count)])
+        return self.bind([partial(Verdict, number in rules) for number in range(self.count)])()
 
     def lines(self, names: Sequence[str], verdicts: Sequence[Verdict | None]) -> list[str]:
         """One line for each rule, as `Name(max=5) = True |`, with parentheses where they matter."""
@@ -113,14 +115,11 @@ def _leaves(node: _Node) -> list[int]:
     return [leaf for part in node.parts for leaf in _leaves(part)] if node.operator else [node.rule]
 
 
-def _is_met(node: _Node, judges: Sequence[Judge], about: tuple[object, ...]) -> bool:
+def _source(node: _Node) -> str:
     if not node.operator:
-        return judges[node.rule](*about).met
-    decisive = node.operator == "|"
-    for part in node.parts:
-        if (_is_met(part, judges, about) if part.operator else judges[part.rule](*about).met) is decisive:
-            return decisive
-    return not decisive
+        return f"judges[{node.rule}](*about).met"
+    joint = {"|": " or ", "&": " and "}[node.operator]
+    return f"({joint.join(map(_source, node.parts))})"
 
 
 def _lines(node: _Node, names: Sequence[str], verdicts: Sequence[Verdict | None]) -> list[str]:

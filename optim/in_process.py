@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optim.errors import ProblemError
-from optim.evaluation import LossResult, evaluate_loss
-from optim.messages import Evaluated, Submit, Validated
+from optim.evaluation import evaluate_loss
 from optim.problem import Loss
 from optim.session import Session
 
@@ -28,16 +27,13 @@ def drive(session: Session, loss: Loss, validation: Loss = _no_validation) -> No
         validation: The validation loss, for runs that have one.
     """
     clock = session.clock
-
-    def evaluated(submit: Submit) -> Evaluated | Validated:
-        started_s = clock()
-        return told(submit, started_s, evaluate_loss(validation if submit.validates else loss, submit.x))
-
-    # Not above: what a loss raised has its callers in its traceback, and in a local variable of one of them it would
-    # be a cycle with the session in it. That is collected in any thread, and greenlets can end only in their own.
-    def told(submit: Submit, started_s: float, result: LossResult) -> Evaluated | Validated:
-        return submit.answered(result.outcome, result.loss, started_s, clock(), WORKER, text=result.text)
-
     while submit := session.next():
-        session.hand_back(evaluated(submit))
+        started_s = clock()
+        # In no local variable: what a loss raised has its callers in its traceback, so it would be a cycle with the
+        # session in it. That is collected in any thread, and greenlets can end only in their own.
+        session.hand_back(
+            submit.came_to(
+                evaluate_loss(validation if submit.validates else loss, submit.x), started_s, clock(), WORKER
+            )
+        )
         session.tick()

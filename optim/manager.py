@@ -99,6 +99,7 @@ class Manager:
             strategy.exit_condition_boolean_combination, len(strategy.exit_conditions)
         )
         self._exit_judges = [condition.judge for condition in strategy.exit_conditions]
+        self._exits = self._exiting.bind(self._exit_judges)
         self._places.limit(self._hard_cap())
 
     @property
@@ -272,7 +273,7 @@ class Manager:
     def _is_over(self) -> bool:
         if self.finish is not None:
             return True
-        if self._exiting.is_met(self._exit_judges, self._state):
+        if self._exits(self._state):
             judgement = self._exiting.judge(self._exit_judges, self._state)
             reason = judgement.reason([condition.printed for condition in self.strategy.exit_conditions])
             conditions = tuple(self._exit_lines(judgement))
@@ -371,7 +372,7 @@ class Manager:
         def judge(condition: ExitCondition) -> Verdict:
             return NO if condition.printed in self._state.times_up else condition.judge(self._state)
 
-        return not self._exiting.is_met([partial(judge, each) for each in self.strategy.exit_conditions])
+        return not self._exiting.bind([partial(judge, each) for each in self.strategy.exit_conditions])()
 
     def _exit_lines(self, judgement: Judgement) -> list[str]:
         names = [condition.printed for condition in self.strategy.exit_conditions]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from optim.evaluation import LossResult
 from optim.journal import EventKind
 from optim.outcome import Outcome
 from optim.steering import Intervention
@@ -126,6 +127,14 @@ class Submit(NamedTuple):
         """What came of it; arguments as in `Evaluated`."""
         kind = Validated if self.validates else Evaluated
         return kind(self.optimizer, self.call, outcome, loss, started_s, finished_s, worker, attempts, text)
+
+    def came_to(
+        self, result: LossResult, started_s: float, finished_s: float, worker: str
+    ) -> Evaluated | Validated:
+        """What came of one call of the loss; arguments as in `Evaluated`."""
+        outcome, loss, text, *_ = result
+        kind = Validated if self.validates else Evaluated
+        return kind(self.optimizer, self.call, outcome, loss, started_s, finished_s, worker, 1, text)
 
 
 class Cancel(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from bisect import insort
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
@@ -252,23 +252,24 @@ class Session:
         insort(self._deadlines, _Deadline(seconds, do), key=attrgetter("at_s"))
 
     def _feed(self, event: Event, text: str = "") -> None:
-        dropped: deque[Dropped] = deque()
-        while True:
+        events = [event]
+        for event in events:  # and what is dropped in consequence
             before = self._run.evaluations
-            is_late = self._is_late(event)
-            commands = self.manager.handle(event)
-            self._record(event, before, is_late, text)
+            if isinstance(event, Evaluated):
+                is_late = self._is_late(event)
+                commands = self.manager.handle(event)
+                self._record_evaluation(event, before + 1, is_late)
+            else:
+                commands = self.manager.handle(event)
+                self._record(event, before, text)
             for command in commands:
                 if isinstance(command, Submit):
                     self._queue[command.optimizer, command.call, command.validates > 0] = command
                 elif isinstance(command, Announce):
                     self._announce(command)
                 elif isinstance(command, Cancel) and self._unqueue(command):
-                    dropped.append(Dropped(command.optimizer, command.call))
+                    events.append(Dropped(command.optimizer, command.call))
             self._sequence += 1
-            if not dropped:
-                return
-            event = dropped.popleft()
 
     def _unqueue(self, cancel: Cancel) -> bool:
         """Whether it was still in the queue."""
@@ -278,15 +279,11 @@ class Session:
             return False
         return True
 
-    def _is_late(self, event: Event) -> bool:
-        if not isinstance(event, Evaluated) or event.optimizer == BASELINE:
-            return False
-        return not self._run.optimizers[event.optimizer - 1].is_alive
+    def _is_late(self, event: Evaluated) -> bool:
+        return event.optimizer != BASELINE and not self._run.optimizers[event.optimizer - 1].is_alive
 
-    def _record(self, event: Event, before: int, is_late: bool, text: str) -> None:
+    def _record(self, event: Event, before: int, text: str) -> None:
         match event:
-            case Evaluated():
-                self._record_evaluation(event, before + 1, is_late)
             case Validated():
                 self._record_validation(event)
             case SessionStart():

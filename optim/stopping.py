@@ -38,6 +38,8 @@ class Stopping:
         self._early_judges = [
             _keep_silent if stopper.needs_warm_up else stopper.judge for stopper in self._stoppers
         ]
+        self._stops = self._combination.bind(self._judges)
+        self._stops_early = self._combination.bind(self._early_judges)
 
     def judge(self, optimizer: OptimizerView, run: RunView) -> Stopped | None:
         """Why an optimizer that was just told a loss is stopped now; None: it may go on."""
@@ -46,9 +48,10 @@ class Stopping:
         best = run.best
         if self._spares_best and best is not None and best.optimizer == optimizer.number:
             return None
-        judges = self._judges if optimizer.is_warm else self._early_judges
-        if not self._combination.is_met(judges, optimizer, run):
+        is_warm = optimizer.is_warm
+        if not (self._stops if is_warm else self._stops_early)(optimizer, run):
             return None
+        judges = self._judges if is_warm else self._early_judges
         judgement = self._combination.judge(judges, optimizer, run)
         verdicts = self._combination.lines(
             [stopper.printed for stopper in self._stoppers], judgement.verdicts

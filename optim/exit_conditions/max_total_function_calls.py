@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import PositiveInt
 
 from optim.exit_conditions.base import ExitCondition
-from optim.verdict import Verdict
+from optim.verdict import NO, Verdict
 from optim.views import RunView
 
 
@@ -29,4 +29,6 @@ class MaxTotalFunctionCalls(ExitCondition):
 
     def judge(self, run: RunView) -> Verdict:
         """See the class."""
-        return Verdict(run.evaluations >= self.max, "{} evaluations of {}", (run.evaluations, self.max))
+        if run.evaluations < self.max:
+            return NO
+        return Verdict(True, "{} evaluations of {}", (run.evaluations, self.max))

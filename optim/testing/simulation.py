@@ -175,10 +175,8 @@ class Simulation:
         for submit in submits:
             function = validation if submit.validates else loss
             started_s, at_s = at_s, at_s + self.duration_s()
-            outcome, loss_value, text, *_ = evaluate_loss(function, submit.x)
-            results.append(
-                submit.answered(outcome, loss_value, started_s, at_s, f"worker {worker}", text=text)
-            )
+            result = evaluate_loss(function, submit.x)
+            results.append(submit.came_to(result, started_s, at_s, f"worker {worker}"))
         heapq.heapreplace(self._free, (at_s, worker))
         heapq.heappush(self._out, _Task(at_s, self._sent, results))
         self._sent += 1
