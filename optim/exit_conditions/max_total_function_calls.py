@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import PositiveInt
 
 from optim.exit_conditions.base import ExitCondition
+from optim.progress import EVALUATIONS, Progress, Standing
 from optim.verdict import Verdict
 from optim.views import RunView
 
@@ -30,3 +31,7 @@ class MaxTotalFunctionCalls(ExitCondition):
     def judge(self, run: RunView) -> Verdict:
         """See the class."""
         return Verdict(run.evaluations >= self.max, "{} evaluations of {}", (run.evaluations, self.max))
+
+    def progress(self, standing: Standing) -> Progress:
+        """So many of `max`."""
+        return Progress(standing.evaluations, self.max, EVALUATIONS)
