@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from optim.views import LossesView
+from optim.views import LossesView, RunView
 
 SECONDS = "s"
 """What time limits count."""
@@ -37,6 +38,21 @@ class Standing(NamedTuple):
     validations: LossesView
     earlier_s: float = 0.0
     session_s: float = 0.0
+
+    @classmethod
+    def of(cls, run: RunView, earlier_s: float = 0.0, session_s: float = 0.0) -> Self:
+        """That of a living run; times as above."""
+        return cls(
+            run.evaluations,
+            run.started,
+            run.converged,
+            run.stopped,
+            run.stopped_before,
+            run.best.loss if run.best else math.inf,
+            run.validations,
+            earlier_s,
+            session_s,
+        )
 
 
 class Progress(NamedTuple):

@@ -135,18 +135,7 @@ class Session:
 
     def standing(self) -> Standing:
         """How the run stands now; another thread may ask."""
-        run = self._run
-        return Standing(
-            run.evaluations,
-            run.started,
-            run.converged,
-            run.stopped,
-            run.stopped_before,
-            run.best.loss if run.best else math.inf,
-            run.validations,
-            self._spent_s,
-            self.clock() - self._began_s,
-        )
+        return Standing.of(self._run, self._spent_s, self.clock() - self._began_s)
 
     def take_over(self, replayed: Replayed) -> None:
         """Go on where a replay of the journal has brought the manager; before `begin`."""

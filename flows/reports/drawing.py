@@ -34,6 +34,8 @@ MOST_TITLE = 28
 """Longer names of optimizers are cut."""
 MOST_CURVE = 8
 """More lines than that make the curve no clearer."""
+FIRST_CONDITIONS = 4
+"""So many exit conditions are more important than all that comes below."""
 FIRST_ENDS = 9
 """So many lines of the latest ends are more important than a higher curve."""
 PLENTY = 1000
@@ -57,7 +59,7 @@ class Drawing:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Line by line, none of them wrapped."""
-        height = options.size.height - self._below
+        height = max(1, options.size.height - self._below)
         for line in draw(self._take(), options.max_width, height, options.ascii_only):
             line.truncate(options.max_width, overflow="ellipsis")
             yield line
@@ -78,10 +80,10 @@ class _Section(NamedTuple):
 
 
 def draw(picture: Picture, width: int, height: int, ascii_only: bool = False) -> list[Text]:
-    """The lines of a drawing, at most `height`; those that are wider than `width` are to be cut."""
+    """The lines of a drawing, at most `height` (1 or more); those that are wider than `width` are to be cut."""
     width = min(width, WIDEST)
     sections = [
-        _Section(2, 2, lambda _: _head(picture, width)),
+        _Section(min(2, height), 2, lambda room: _head(picture, width)[:room]),
         _conditions_section(picture, width, ascii_only),
         _best_section(picture, width, ascii_only),
         _living_section(picture),
@@ -92,7 +94,7 @@ def draw(picture: Picture, width: int, height: int, ascii_only: bool = False) ->
     for section, room in zip(sections, _rooms(sections, height, gap), strict=True):
         if room:
             lines += [*[Text()] * (gap if lines else 0), *section.lines(room)]
-    return lines[: max(1, height)]
+    return lines
 
 
 def _rooms(sections: Sequence[_Section], height: int, gap: int) -> list[int]:
@@ -102,9 +104,16 @@ def _rooms(sections: Sequence[_Section], height: int, gap: int) -> list[int]:
         fits = section.most > 0 and section.least + gap <= free
         rooms.append(section.least if fits else 0)
         free -= rooms[-1] + gap if fits else 0
-    for place, most in ((1, PLENTY), (3, PLENTY), (4, FIRST_ENDS), (2, PLENTY), (4, PLENTY)):
+    for place, most in (
+        (3, height // 2),
+        (4, FIRST_ENDS),
+        (2, PLENTY),
+        (1, PLENTY),
+        (3, PLENTY),
+        (4, PLENTY),
+    ):
         if rooms[place]:
-            more = max(0, min(free, most, sections[place].most) - rooms[place])
+            more = max(0, min(free, min(most, sections[place].most) - rooms[place]))
             rooms[place] += more
             free -= more
     return rooms
@@ -139,14 +148,14 @@ def _conditions_section(picture: Picture, width: int, ascii_only: bool) -> _Sect
     def lines(room: int) -> list[Text]:
         return [_ending(picture, width), *_conditions(picture.conditions, width, room - 1, ascii_only)]
 
-    return _Section(2, 1 + count if count else 0, lines)
+    return _Section(1 + min(count, FIRST_CONDITIONS), 1 + count if count else 0, lines)
 
 
 def _ending(picture: Picture, width: int) -> Text:
     """The heading of the exit conditions."""
-    words = f"ends when {picture.combination}" if picture.combination else "ends when any of these is met"
+    words = f"ends when {picture.combination}" if picture.combination else "ends when any is met"
     if len(picture.conditions) == 1:
-        words = "ends when this is met"
+        words = "ends when it is met"
     return _apart(Text(words, DIM), Text(str(picture.left or "")), width)
 
 
@@ -185,7 +194,8 @@ def _best_section(picture: Picture, width: int, ascii_only: bool) -> _Section:
         )
         return [_best(picture), *(Text(f"    {line}", QUIET) for line in curve)]
 
-    return _Section(2, 1 if picture.best is None else 1 + MOST_CURVE, lines)
+    height = (MOST_CURVE if len(picture.descent) > 1 else 1) if picture.best else 0
+    return _Section(1 + min(1, height), 1 + height, lines)
 
 
 def _best(picture: Picture) -> Text:

@@ -84,7 +84,7 @@ class SessionSource:
             run.descent.steps,
             conditions,
             combination,
-            time_left(conditions, combination, rates.per_s, elapsed_s),
+            time_left(conditions, combination, rates.steady_per_s, elapsed_s),
             len(alive),
             [*map(_living_row, fewer(alive, MOST_ROWS))],
             [

@@ -166,7 +166,7 @@ class StoreSource:
             self._descent.steps,
             conditions,
             combination,
-            None if self.is_over else time_left(conditions, combination, rates.per_s, elapsed_s),
+            None if self.is_over else time_left(conditions, combination, rates.steady_per_s, elapsed_s),
             len(self._alive),
             [_living_row(optimizer) for optimizer in fewer(self._alive.values(), MOST_ROWS)],
             tuple(self._ends),

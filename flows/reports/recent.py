@@ -7,23 +7,42 @@ from typing import NamedTuple
 LEAST_EVALUATIONS = 20
 LEAST_S = 5.0
 """Lately is as short as has both in it."""
+LEAST_STEADY = 10
+"""From fewer evaluations nobody can tell how fast they will come."""
 SPACING_S = 0.5
 MOST_LOOKS = 256
 """Of more looks, every second one is forgotten."""
 
 
 class Rates(NamedTuple):
-    """How fast a run goes.
+    """How fast a run goes lately.
 
     Attributes:
-        per_s: Evaluations each second; None: nobody can tell.
-        busy: How many losses are evaluated at once, on average; None: nobody can tell.
-        since_s: When what is meant by lately began, by the run's clock.
+        since_s: When that began, by the run's clock.
+        took_s: How long it has lasted; 0: nobody can tell.
+        evaluations: How many there were.
+        busy_s: How long their losses took, all together.
     """
 
-    per_s: float | None = None
-    busy: float | None = None
     since_s: float = 0.0
+    took_s: float = 0.0
+    evaluations: int = 0
+    busy_s: float = 0.0
+
+    @property
+    def per_s(self) -> float | None:
+        """Evaluations each second; None: nobody can tell."""
+        return self.evaluations / self.took_s if self.took_s else None
+
+    @property
+    def busy(self) -> float | None:
+        """How many losses are evaluated at once, on average; None: nobody can tell."""
+        return self.busy_s / self.took_s if self.took_s else None
+
+    @property
+    def steady_per_s(self) -> float | None:
+        """Evaluations each second, as far as the future may be told from it; None: it may not."""
+        return self.per_s if self.evaluations >= LEAST_STEADY and self.took_s >= LEAST_S else None
 
 
 class _Look(NamedTuple):
@@ -58,6 +77,7 @@ class Recent:
             is_enough = evaluations - look.evaluations >= LEAST_EVALUATIONS and at_s - look.at_s >= LEAST_S
             if is_enough or look is self._looks[0]:
                 took_s, count = at_s - look.at_s, evaluations - look.evaluations
-                if took_s > 0 and count > 0:
-                    return Rates(count / took_s, (busy_s - look.busy_s) / took_s, look.at_s)
+                return (
+                    Rates(look.at_s, took_s, count, busy_s - look.busy_s) if took_s > 0 < count else Rates()
+                )
         return Rates()

@@ -35,7 +35,7 @@ def sparkline(
     Returns:
         The lines, from the top; empty where there was no finite loss yet.
     """
-    scale = math.log if is_log(steps) else float
+    scale = math.log if is_log(steps) else _half
     columns = [_loss_at(steps, math.ceil((column + 1) * evaluations / width)) for column in range(width)]
     values = [None if loss is None else scale(loss) for loss in columns]
     finite = [value for value in values if value is not None]
@@ -49,6 +49,11 @@ def sparkline(
         "".join(characters[min(full, max(0, level - below * full))] for level in levels)
         for below in reversed(range(height))
     ]
+
+
+def _half(loss: float) -> float:
+    """So that the difference of any two is finite."""
+    return loss / 2
 
 
 def _loss_at(steps: Sequence[Step], evaluation: int) -> float | None:
