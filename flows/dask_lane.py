@@ -91,6 +91,7 @@ class DaskLane:
         interruption.on_request(lambda: self._done.put(_WAKE))
         while True:
             self._send_what_waits()
+            session.workers = self._limit.threads
             patience_s = min(interruption.patience_s, session.patience_s)
             if not session.in_flight or not patience_s:
                 return

@@ -1,4 +1,4 @@
-"""Times as people and batch queues write them."""
+"""Times as people and batch queues write them, and read them."""
 
 from __future__ import annotations
 
@@ -39,3 +39,13 @@ def end_after(walltime: str | None) -> float | None:
         DurationError: It cannot be read.
     """
     return time.time() + seconds_of(walltime) if walltime else None
+
+
+def in_words(seconds: float) -> str:
+    """A time as people say it, with two units at most: `41 s`, `3 min 20 s`, `2 h 14 min`, `5 d 3 h`."""
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (whole, "s")]
+    first = next((place for place, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count or unit == "s")

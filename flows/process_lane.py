@@ -33,6 +33,7 @@ class ProcessLane:
             processes = min(processes, settings.evaluation.max_in_flight)
         isolation = settings.isolation or Isolation(memory_limit=settings.cluster.memory_limit)
         self._children = Children(processes, isolation)
+        run.session.workers = processes
 
     def drive(self, interruption: Interruption) -> None:
         """Evaluate whatever the session asks for, until the run or the session ends.

@@ -163,12 +163,14 @@ def opened_run(
         _log_beginning(request, run, replayed)
         if replayed:
             session.take_over(replayed)
+        # with these, whoever reads the store knows how late it is by the run's clock
+        writer.set_attributes(session_began_at=began_at + spent_s, session_began_s=spent_s)
         try:
             if request.ends_at is not None:
                 session.end_before(Walltime(request.ends_at - began_at))
             session.begin(this_process())
             session.every(INBOX_S, Inbox(folder.inbox, logger, writer.flush).look)
-            with outlook.following(f"{folder.name}: {request.problem_name}", session, logger):
+            with outlook.following(folder.name, request.problem_name, session, logger):
                 yield run
         except ClusterLostError as error:
             writer.set_attributes(status="paused", reason=str(error))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -102,6 +103,10 @@ class Combination:
         """Whether it is true when exactly these rules (counted from 0) are."""
         return self.bind([partial(Verdict, number in rules) for number in range(self.count)])()
 
+    def true_from(self, times: Sequence[float]) -> float:
+        """When it becomes true, if each rule does at its time (inf: nobody knows) and stays so."""
+        return _true_from(self._tree, times) if self._tree else math.inf
+
     def lines(self, names: Sequence[str], verdicts: Sequence[Verdict | None]) -> list[str]:
         """One line for each rule, as `Name(max=5) = True |`, with parentheses where they matter."""
         return _lines(self._tree, names, verdicts) if self._tree else []
@@ -120,6 +125,13 @@ def _source(node: _Node) -> str:
         return f"judges[{node.rule}](*about).met"
     joint = {"|": " or ", "&": " and "}[node.operator]
     return f"({joint.join(map(_source, node.parts))})"
+
+
+def _true_from(node: _Node, times: Sequence[float]) -> float:
+    if not node.operator:
+        return times[node.rule]
+    decisive = min if node.operator == "|" else max
+    return decisive(_true_from(part, times) for part in node.parts)
 
 
 def _lines(node: _Node, names: Sequence[str], verdicts: Sequence[Verdict | None]) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optim.ask_tell import Point
+from optim.descent import Descent
 from optim.losses import Losses
 from optim.member import Member
 from optim.randomness import Streams
@@ -30,6 +31,7 @@ class RunState:
         self.stopped_before: list[int] = []
         self.alive = 0
         self.best: Best | None = None
+        self.descent = Descent()
         self.optimizers: list[Member] = []
         self.validations = Losses()
         self.times_up: set[str] = set()
@@ -77,6 +79,7 @@ class RunState:
             return False
         if self.best is None or loss < self.best.loss:
             self.best = Best(loss, optimizer, self.evaluations, x, point)
+            self.descent.add(self.evaluations, loss)
         if not optimizer:
             return True
         member = self.optimizers[optimizer - 1]

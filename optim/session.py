@@ -37,6 +37,7 @@ from optim.messages import (
 )
 from optim.outcome import Outcome
 from optim.past import ACCEPTED
+from optim.progress import Standing
 from optim.replay import Replayed, announced
 from optim.steering import Intervention, StartOptimizer, StopOptimizer
 from optim.walltime import Walltime
@@ -67,6 +68,12 @@ class Session:
         journal: Where everything is written, in order.
         clock: Seconds since the run began.
         listener: Told of every decision.
+
+    Attributes:
+        failures: How many evaluations failed, over all sessions.
+        busy_s: How long losses took in this session, all together.
+        workers: How many losses can be evaluated at once, as the driver knows it.
+        halted: Why nothing more is given out; empty: it is.
     """
 
     def __init__(
@@ -80,6 +87,8 @@ class Session:
         self.clock = clock
         self._run = manager.run
         self.failures = 0
+        self.busy_s = 0.0
+        self.workers = 1
         self.halted = ""
         self._journal = journal
         self._listener = listener
@@ -87,6 +96,7 @@ class Session:
         self._sent: dict[_Key, _Sent] = {}
         self._sequence = 0
         self._spent_s = 0.0
+        self._began_s = 0.0
         self._deadlines: list[_Deadline] = []
         self._walltime: Walltime | None = None
         self._interventions: set[str] = set()
@@ -123,6 +133,10 @@ class Session:
         """How long what is in flight may still be waited for, seconds; inf: as long as it takes."""
         return max(0.0, self._walltime.ends_s - self.clock()) if self._walltime else math.inf
 
+    def standing(self) -> Standing:
+        """How the run stands now; another thread may ask."""
+        return Standing.of(self._run, self._spent_s, self.clock() - self._began_s)
+
     def take_over(self, replayed: Replayed) -> None:
         """Go on where a replay of the journal has brought the manager; before `begin`."""
         self._to_accept = [PastAccepted(optimizer) for optimizer in replayed.accepted]
@@ -141,7 +155,7 @@ class Session:
 
     def begin(self, text: str) -> None:
         """Start working; `text` says who does."""
-        began_s = self.clock()
+        began_s = self._began_s = self.clock()
         allowances = (
             (condition.allowance_s(self._spent_s), place)
             for place, condition in enumerate(self.manager.strategy.exit_conditions)
@@ -313,7 +327,7 @@ class Session:
                 )
 
     def _record_evaluation(self, event: Evaluated, number: int, is_late: bool) -> None:
-        submit, submitted_s = self._taken((event.optimizer, event.call, False))
+        submit, submitted_s = self._taken(event)
         self._journal.add_evaluation(
             EvaluationRow(
                 self._sequence,
@@ -337,7 +351,7 @@ class Session:
             self._note_failure(event, number)
 
     def _record_validation(self, event: Validated) -> None:
-        submit, submitted_s = self._taken((event.optimizer, event.call, True))
+        submit, submitted_s = self._taken(event)
         self._journal.add_validation(
             ValidationRow(
                 self._sequence,
@@ -356,8 +370,11 @@ class Session:
         if event.outcome is not Outcome.OK:
             self._note_failure(event, submit.validates)
 
-    def _taken(self, key: _Key) -> _Sent:
-        sent = self._sent.pop(key)
+    def _taken(self, event: Evaluated | Validated) -> _Sent:
+        sent = self._sent.pop((event.optimizer, event.call, isinstance(event, Validated)))
+        took_s = event.finished_s - event.started_s
+        if took_s > 0:  # it is not nan
+            self.busy_s += took_s
         if self._walltime:
             self._walltime.took(self.clock() - sent[1])
         return sent

@@ -25,3 +25,9 @@ def unmoving(losses: LossesView, count: int, tolerance: float, what: str) -> Ver
         "no improvement > {:g} x abs({:.6g}) in {} {} (best {:.6g})",
         (tolerance, before, count, what, best),
     )
+
+
+def unmoved(losses: LossesView, count: int, tolerance: float) -> int:
+    """The largest number of latest losses, at most `count`, that brought no improvement; 0: the last one did."""
+    numbers = range(min(count, len(losses) - 1), 0, -1)
+    return next((number for number in numbers if unmoving(losses, number, tolerance, "").met), 0)

@@ -12,6 +12,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from optim.descent import Descent
+
 
 class Best(NamedTuple):
     """The lowest finite loss of a run so far, and where it was seen first.
@@ -133,6 +135,10 @@ class RunView(Protocol):
     @property
     def best(self) -> Best | None:
         """The lowest finite loss so far."""
+
+    @property
+    def descent(self) -> Descent:
+        """How the lowest finite loss came down, thinned out."""
 
     @property
     def optimizers(self) -> Sequence[OptimizerView]:

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from rich.console import Console
 from rich.text import Text
 
-from flows.reports.live import LiveView, progress_lines
+from flows.reports.from_session import SessionSource
+from flows.reports.live import live_view, progress_lines
 from flows.reports.log import LineFormatter
 from optim.messages import Announce
 from optim.session import Session
@@ -25,22 +26,26 @@ class Outlook:
     def __init__(self, console: Console | None = None, verbosity: int = 0) -> None:
         self._console = console
         self._is_quiet = verbosity < 0
-        self._view = LiveView() if console and console.is_terminal and verbosity == 0 else None
+        self._has_view = bool(console and console.is_terminal and verbosity == 0)
+        self._source: SessionSource | None = None
         self.handlers: list[logging.Handler] = []
         if console:
-            level = logging.WARNING if self._view or self._is_quiet else logging.INFO
+            level = logging.WARNING if self._has_view or self._is_quiet else logging.INFO
             self.handlers.append(ConsoleHandler(console, logging.DEBUG if verbosity > 0 else level))
 
     def listen(self, announce: Announce) -> None:
         """Told of every decision of the manager."""
-        if self._view:
-            self._view.announce(announce)
+        if self._source:
+            self._source.listen(announce)
 
-    def following(self, title: str, session: Session, logger: logging.Logger) -> AbstractContextManager[None]:
-        """Show the session's progress until the context ends."""
-        if self._view and self._console:
-            return self._view.showing(title, session, self._console)
-        return progress_lines(session, logger)
+    def following(
+        self, name: str, problem: str, session: Session, logger: logging.Logger
+    ) -> AbstractContextManager[None]:
+        """Show the progress of a run's session, which has begun, until the context ends."""
+        self._source = SessionSource(name, problem, session)
+        if self._has_view and self._console:
+            return live_view(self._source, self._console)
+        return progress_lines(self._source, logger)
 
 
 class ConsoleHandler(logging.Handler):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from optim.condition import Condition
+from optim.progress import Progress, Standing
 from optim.surroundings import Surroundings
 from optim.verdict import Verdict
 from optim.views import RunView
@@ -13,7 +14,7 @@ from optim.views import RunView
 class ExitCondition(Condition):
     """A rule that ends the run.
 
-    A new one is one file in this folder with a subclass that has `judge`.
+    A new one is one file in this folder with a subclass that has `judge`, and `progress` if it can tell any.
     """
 
     @property
@@ -29,6 +30,14 @@ class ExitCondition(Condition):
 
         Args:
             spent_s: How long earlier sessions worked on the run.
+        """
+        return None
+
+    def progress(self, standing: Standing) -> Progress | None:
+        """How far it is from being met, for people who follow the run; None: it cannot tell.
+
+        Args:
+            standing: Of the run, living or read from its store.
         """
         return None
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import PositiveInt
 
 from optim.exit_conditions.base import ExitCondition
+from optim.progress import Progress, Standing
 from optim.surroundings import Surroundings
 from optim.verdict import Verdict
 from optim.views import RunView
@@ -26,6 +27,10 @@ class MaxOptimizersStopped(ExitCondition):
     def judge(self, run: RunView) -> Verdict:
         """See the class."""
         return Verdict(run.stopped >= self.max, "{} optimizers stopped of {}", (run.stopped, self.max))
+
+    def progress(self, standing: Standing) -> Progress:
+        """So many of `max`."""
+        return Progress(standing.stopped, self.max, "optimizers stopped")
 
     def never_holds(self, around: Surroundings) -> str:
         """Something must stop them, and as many must be allowed to start."""

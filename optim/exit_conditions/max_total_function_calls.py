@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import PositiveInt
 
 from optim.exit_conditions.base import ExitCondition
+from optim.progress import EVALUATIONS, Progress, Standing
 from optim.verdict import NO, Verdict
 from optim.views import RunView
 
@@ -32,3 +33,7 @@ class MaxTotalFunctionCalls(ExitCondition):
         if run.evaluations < self.max:
             return NO
         return Verdict(True, "{} evaluations of {}", (run.evaluations, self.max))
+
+    def progress(self, standing: Standing) -> Progress:
+        """So many of `max`."""
+        return Progress(standing.evaluations, self.max, EVALUATIONS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import NonNegativeInt, PositiveInt
 
 from optim.exit_conditions.base import ExitCondition
+from optim.progress import Progress, Standing
 from optim.surroundings import Surroundings
 from optim.verdict import NO, Verdict
 from optim.views import RunView
@@ -31,6 +32,14 @@ class StopsAfterConvergence(ExitCondition):
             "{} stopped of {} since {} converged",
             (since, self.optimizers_stopped, self.optimizers_converged),
         )
+
+    def progress(self, standing: Standing) -> Progress:
+        """Those that must converge, and then those that must be stopped, one after the other."""
+        done, of = standing.converged, self.optimizers_converged + self.optimizers_stopped
+        if done >= self.optimizers_converged:
+            before = standing.stopped_before[self.optimizers_converged - 1]
+            done = self.optimizers_converged + standing.stopped - before
+        return Progress(done, of, "optimizers converged, then stopped")
 
     def never_holds(self, around: Surroundings) -> str:
         """Something must stop them, and as many must be allowed to start."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import FiniteFloat
 
 from optim.exit_conditions.base import ExitCondition
+from optim.progress import Progress, Standing
 from optim.verdict import NO, Verdict
 from optim.views import RunView
 
@@ -28,3 +31,7 @@ class TargetFunctionValue(ExitCondition):
         return Verdict(
             run.best.loss <= self.target + TOLERANCE, "best {:.6g}, target {:g}", (run.best.loss, self.target)
         )
+
+    def progress(self, standing: Standing) -> Progress | None:
+        """The best loss: how far it still has to fall, nobody knows."""
+        return Progress(standing.best_loss, counts="best loss") if math.isfinite(standing.best_loss) else None

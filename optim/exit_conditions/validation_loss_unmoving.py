@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import NonNegativeFloat, PositiveInt
 
 from optim.exit_conditions.base import ExitCondition
+from optim.progress import Progress, Standing
 from optim.surroundings import Surroundings
-from optim.unmoving import unmoving
+from optim.unmoving import unmoved, unmoving
 from optim.verdict import Verdict
 from optim.views import RunView
 
@@ -25,6 +26,11 @@ class ValidationLossUnmoving(ExitCondition):
     def judge(self, run: RunView) -> Verdict:
         """See the class."""
         return unmoving(run.validations, self.number_of_validations, self.tolerance, "validations")
+
+    def progress(self, standing: Standing) -> Progress:
+        """How many of the latest validations brought no improvement worth the name."""
+        done = unmoved(standing.validations, self.number_of_validations, self.tolerance)
+        return Progress(done, self.number_of_validations, "validations without improvement")
 
     def fault(self, around: Surroundings) -> str:
         """There must be a validation loss."""

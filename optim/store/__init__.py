@@ -11,6 +11,7 @@ Reading, at any time and from any fsspec URL:
 
 * `open_run` gives a `RunReader`: one commit, as xarray datasets or as the rows to replay, and the space of its
   points. Damage is an error that names the chunk.
+* `Tail` follows a run that is being written: what was committed since the last look, and nothing twice.
 * `read_attributes`: status, seed, settings and so on, without opening the rest.
 
 How it works: `layout` is the schema, `documents` its metadata, `chunks` the bytes, `table` rows in memory,
@@ -19,10 +20,11 @@ what they must be, `tree` shows it as xarray, for which `checked` stands before 
 older schemas lack.
 """
 
-from optim.store.folder import RunFolder, list_runs
+from optim.store.folder import RunFolder, list_runs, store_of
 from optim.store.layout import EVALUATIONS, EVENTS, OPTIMIZERS, SCHEMA_VERSION, VALIDATIONS
 from optim.store.lock import Holder, RunLock
 from optim.store.reader import RunReader, open_run, read_attributes
+from optim.store.tail import Tail
 from optim.store.writer import RunWriter
 
 __all__ = [
@@ -36,7 +38,9 @@ __all__ = [
     "RunLock",
     "RunReader",
     "RunWriter",
+    "Tail",
     "list_runs",
     "open_run",
     "read_attributes",
+    "store_of",
 ]

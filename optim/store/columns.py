@@ -5,6 +5,7 @@ Not through Zarr and xarray: to import them takes longer than to read most runs.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,18 @@ class Columns:
         self._files = files
         self._root = root
 
-    def read(self, group: Group, start: int = 0, stop: int | None = None) -> dict[str, NDArray[Any]]:
+    def read(
+        self, group: Group, start: int = 0, stop: int | None = None, names: Container[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
         """The values of a group's arrays, from one row to another; text as objects.
 
         An array that an older shoal did not write is full of its fill value.
+
+        Args:
+            group: Whose arrays.
+            start: The first row.
+            stop: The row after the last; None: all that there are.
+            names: Of the arrays; None: all of them.
 
         Raises:
             DamagedStoreError: A chunk is missing or damaged, or a value leads nowhere.
@@ -44,7 +53,9 @@ class Columns:
         rows = self._root.rows(group)
         stop = rows if stop is None else min(stop, rows)
         columns = {
-            column.name: self._array(group, column, start, max(start, stop)) for column in group.columns
+            column.name: self._array(group, column, start, max(start, stop))
+            for column in group.columns
+            if names is None or column.name in names
         }
         check_values(group, columns, Sizes(start, self._root.rows(EVALUATIONS), len(self._root.workers)))
         return columns

@@ -29,13 +29,18 @@ class Files(Protocol):
         """
 
 
+def is_url(place: str) -> bool:
+    """Whether it is for fsspec, and no path of this file system."""
+    return "://" in place or "::" in place
+
+
 def files_of(url: str) -> Files:
     """The files of a store.
 
     Raises:
         StoreError: Nobody knows how to read such a URL.
     """
-    if "://" not in url and "::" not in url:
+    if not is_url(url):
         return LocalFiles(Path(url))
     import fsspec  # takes long, and most runs are here
     from fsspec.implementations.local import LocalFileSystem

@@ -10,6 +10,7 @@ from typing import Self
 
 from optim.errors import RunExistsError, RunNameError, StoreError
 from optim.store.atomic import replace_file
+from optim.store.files import is_url
 from optim.store.lock import Holder, RunLock, holder
 
 NAME_LENGTH = 100
@@ -17,6 +18,7 @@ NAME_LENGTH = 100
 
 _NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{NAME_LENGTH - 1}}}")
 _ROOM_FOR_NUMBER = 20
+_STORE = "run.zarr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class RunFolder:
     @property
     def store(self) -> Path:
         """What `RunWriter` writes and `open_run` reads."""
-        return self.path / "run.zarr"
+        return self.path / _STORE
 
     @property
     def run_file(self) -> Path:
@@ -125,6 +127,18 @@ class RunFolder:
     def is_locked(self) -> bool:
         """Somebody writes this run now."""
         return self.holder() is not None
+
+
+def store_of(location: str, name: str) -> tuple[str, RunFolder | None]:
+    """Where the store of a run is, and its folder; None: it is behind a URL, where nobody can tell who writes it.
+
+    Raises:
+        RunNameError: The name is not allowed, or there is no such run in this folder.
+    """
+    if is_url(location):
+        return f"{location.rstrip('/')}/{_checked(name)}/{_STORE}", None
+    folder = RunFolder.find(location, name)
+    return str(folder.store), folder
 
 
 def list_runs(location: str | os.PathLike[str]) -> list[RunFolder]:

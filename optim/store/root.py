@@ -34,6 +34,8 @@ _ATTRIBUTES: Mapping[str, type] = {
     "flow_run_id": str,
     "flow_run_ids": list,
     "versions": dict,
+    "session_began_at": float,
+    "session_began_s": float,
 }
 """What attributes must be, where a store has them."""
 _LISTS_OF_WORDS = ("constraints", "flow_run_ids")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 
 from optim.exit_conditions.base import ExitCondition
+from optim.progress import Standing
 from optim.run_state import RunState
 from optim.stoppers.base import Stopper
 from optim.testing.hand_made import Track, hand_made_run
@@ -70,6 +72,20 @@ class ExitConditionConformance(PolicyConformance):
     def test_it_judges_any_run_without_an_error(self, exit_condition: ExitCondition, run: RunState) -> None:
         """The same verdict twice."""
         assert exit_condition.judge(run) == exit_condition.judge(run)
+
+    @pytest.mark.parametrize("run", [RunState(2), *RUNS.values()], ids=["empty", *RUNS])
+    def test_its_progress_is_at_its_end_exactly_when_it_is_met(
+        self, exit_condition: ExitCondition, run: RunState
+    ) -> None:
+        """Where it can tell; and it can be read."""
+        progress = exit_condition.progress(Standing.of(run))
+        if progress is None:
+            return
+        assert math.isfinite(progress.done)
+        assert str(progress)
+        if progress.fraction is not None:
+            assert 0 <= progress.fraction <= 1
+            assert (progress.fraction == 1) == exit_condition.judge(run).met
 
     def test_a_fresh_run_does_not_end(self, exit_condition: ExitCondition) -> None:
         """Nothing has happened yet."""

@@ -4,6 +4,7 @@ Invariants: the value is that of Python's own `and`/`or`; what cannot matter is 
 judged twice; what is printed reads like the tutorial; bad text is refused with what is wrong.
 """
 
+import math
 import re
 from contextlib import suppress
 from functools import partial
@@ -123,3 +124,19 @@ def test_any_text_is_read_or_refused(text):
 def test_deep_nesting_is_refused():
     with pytest.raises(CombinationError, match="nested too deeply"):
         Combination("(" * 100_000, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "times", "expected"),
+    [
+        (None, [3.0, 2.0, math.inf], 2.0),
+        (None, [math.inf], math.inf),
+        (None, [], math.inf),
+        ("1 & 2", [3.0, 2.0], 3.0),
+        ("1 & 2", [3.0, math.inf], math.inf),
+        ("1 & (2 | 3)", [1.0, math.inf, 4.0], 4.0),
+        ("1 | 2 & 3", [9.0, 1.0, 5.0], 5.0),
+    ],
+)
+def test_it_becomes_true_when_enough_of_its_rules_are(text, times, expected):
+    assert Combination(text, len(times)).true_from(times) == expected

@@ -1,0 +1,296 @@
+"""Draws a picture of a run into whatever room a terminal has, the important things first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from flows.durations import in_words
+from flows.reports.picture import (
+    ConditionRow,
+    EndRow,
+    LivingRow,
+    Picture,
+    fewer,
+    loss_text,
+    owner_text,
+    speed,
+)
+from flows.reports.report import END_STYLES
+from flows.reports.sparkline import ASCII, BLOCKS, is_log, sparkline
+
+DIM, QUIET = "dim", "cyan"
+STATES = {
+    "running": "green",
+    "paused": "yellow",
+    "finished": "bold green",
+    "failed": "bold red",
+    "its process is gone": "bold yellow",
+}
+MOST_TITLE = 28
+"""Longer names of optimizers are cut."""
+MOST_CURVE = 8
+"""More lines than that make the curve no clearer."""
+FIRST_CONDITIONS = 4
+"""So many exit conditions are more important than all that comes below."""
+FIRST_ENDS = 9
+"""So many lines of the latest ends are more important than a higher curve."""
+PLENTY = 1000
+AIRY_FROM = 20
+"""From so many lines on, there is an empty one between sections."""
+WIDEST = 120
+"""What can be of any width is no wider; only reasons are."""
+
+
+class Drawing:
+    """What rich prints of a picture, anew for the size that the terminal has at that moment.
+
+    Args:
+        take: Takes the picture.
+        below: So many lines of the terminal stay free.
+    """
+
+    def __init__(self, take: Callable[[], Picture], below: int = 1) -> None:
+        self._take = take
+        self._below = below
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Line by line, none of them wrapped."""
+        height = max(1, options.size.height - self._below)
+        for line in draw(self._take(), options.max_width, height, options.ascii_only):
+            line.truncate(options.max_width, overflow="ellipsis")
+            yield line
+
+
+class _Section(NamedTuple):
+    """A part of the drawing, which is asked for as many lines as it may have.
+
+    Attributes:
+        least: So many lines, or none at all.
+        most: It has no use for more.
+        lines: Makes them.
+    """
+
+    least: int
+    most: int
+    lines: Callable[[int], list[Text]]
+
+
+def draw(picture: Picture, width: int, height: int, ascii_only: bool = False) -> list[Text]:
+    """The lines of a drawing, at most `height` (1 or more); those that are wider than `width` are to be cut."""
+    width = min(width, WIDEST)
+    sections = [
+        _Section(min(2, height), 2, lambda room: _head(picture, width)[:room]),
+        _conditions_section(picture, width, ascii_only),
+        _best_section(picture, width, ascii_only),
+        _living_section(picture),
+        _ends_section(picture),
+    ]
+    gap = 1 if height >= AIRY_FROM else 0
+    lines: list[Text] = []
+    for section, room in zip(sections, _rooms(sections, height, gap), strict=True):
+        if room:
+            lines += [*[Text()] * (gap if lines else 0), *section.lines(room)]
+    return lines
+
+
+def _rooms(sections: Sequence[_Section], height: int, gap: int) -> list[int]:
+    """How many lines each section gets: first come the least that each needs, and then each takes what is left."""
+    free, rooms = height + gap, []
+    for section in sections:
+        fits = section.most > 0 and section.least + gap <= free
+        rooms.append(section.least if fits else 0)
+        free -= rooms[-1] + gap if fits else 0
+    for place, most in (
+        (3, height // 2),
+        (4, FIRST_ENDS),
+        (2, PLENTY),
+        (1, PLENTY),
+        (3, PLENTY),
+        (4, PLENTY),
+    ):
+        if rooms[place]:
+            more = max(0, min(free, min(most, sections[place].most) - rooms[place]))
+            rooms[place] += more
+            free -= more
+    return rooms
+
+
+def _head(picture: Picture, width: int) -> list[Text]:
+    """Which run, how it stands, and how fast it goes."""
+    title = Text.assemble((picture.name, "bold"), (f"  {picture.problem}", DIM))
+    state = Text.assemble(
+        (picture.state, STATES.get(picture.state, "")), (f"  {in_words(picture.elapsed_s)}", DIM)
+    )
+    facts = [Text.assemble((f"{picture.standing.evaluations:,}", "bold"), " evaluations")]
+    if picture.rates.per_s is not None:
+        facts.append(Text(speed(picture.rates.per_s)))
+    if picture.workers:
+        facts.append(Text(_workers(picture)))
+    if picture.failures:
+        facts.append(Text(f"{picture.failures:,} failed", "red"))
+    return [_apart(title, state, width), Text("   ").join(facts)]
+
+
+def _workers(picture: Picture) -> str:
+    words = f"{picture.workers} worker{'s' if picture.workers > 1 else ''}"
+    if picture.rates.busy is not None:
+        words += f" {min(1.0, picture.rates.busy / picture.workers):.0%} busy"
+    return words if picture.in_flight is None else f"{words}, {picture.in_flight} in flight"
+
+
+def _conditions_section(picture: Picture, width: int, ascii_only: bool) -> _Section:
+    count = len(picture.conditions)
+
+    def lines(room: int) -> list[Text]:
+        return [_ending(picture, width), *_conditions(picture.conditions, width, room - 1, ascii_only)]
+
+    return _Section(1 + min(count, FIRST_CONDITIONS), 1 + count if count else 0, lines)
+
+
+def _ending(picture: Picture, width: int) -> Text:
+    """The heading of the exit conditions."""
+    words = f"ends when {picture.combination}" if picture.combination else "ends when any is met"
+    if len(picture.conditions) == 1:
+        words = "ends when it is met"
+    return _apart(Text(words, DIM), Text(str(picture.left or "")), width)
+
+
+def _conditions(rows: Sequence[ConditionRow], width: int, room: int, ascii_only: bool) -> list[Text]:
+    """A bar for each that has a fraction."""
+    full, empty = "#." if ascii_only else "━─"
+    values = [str(row.progress) if row.progress else "" for row in rows]
+    value_width = min(24, max(map(len, values)))
+    name_width = min(max(len(row.name) for row in rows), max(20, (width - value_width) // 2))
+    bar_width = min(60, width - name_width - value_width - 8)
+    lines = []
+    for number, (row, value) in enumerate(zip(rows, values, strict=True), start=1):
+        line = Text(f"{number:2}  ", DIM)
+        line.append(_cut(row.name, name_width), "")
+        fraction = row.progress.fraction if row.progress else None
+        if bar_width >= 5:
+            done = 0 if fraction is None else int(fraction * bar_width)
+            line.append("  ")
+            line.append(full * done, QUIET)
+            line.append((" " if fraction is None else empty) * (bar_width - done), DIM)
+        line.append(f"  {value:>{value_width}}")
+        lines.append(line)
+    return _with_rest(lines, room, "condition")
+
+
+def _best_section(picture: Picture, width: int, ascii_only: bool) -> _Section:
+    def lines(room: int) -> list[Text]:
+        if picture.best is None:
+            return [Text("no finite loss yet")]
+        curve = sparkline(
+            picture.descent,
+            picture.standing.evaluations,
+            max(1, width - 4),
+            max(1, room - 1),
+            ASCII if ascii_only else BLOCKS,
+        )
+        return [_best(picture), *(Text(f"    {line}", QUIET) for line in curve)]
+
+    height = (MOST_CURVE if len(picture.descent) > 1 else 1) if picture.best else 0
+    return _Section(1 + min(1, height), 1 + height, lines)
+
+
+def _best(picture: Picture) -> Text:
+    best, validations = picture.best, picture.standing.validations
+    if best is None:
+        return Text("no finite loss yet")
+    line = Text.assemble(
+        "best ", (loss_text(best.loss), "bold"), f" by {owner_text(best.optimizer)} at {best.evaluation:,}"
+    )
+    if len(picture.descent) > 1:
+        line.append(f", from {picture.descent[0].loss:.6g}", DIM)
+        line.append(" (log scale)" if is_log(picture.descent) else "", DIM)
+    if len(validations):
+        line.append(f"   validation {loss_text(validations.lowest_until(len(validations)))}")
+    return line
+
+
+def _living_section(picture: Picture) -> _Section:
+    standing = picture.standing
+    heading = (
+        f"{picture.alive:,} alive of {standing.started:,} started, {standing.converged:,} converged,"
+        f" {standing.stopped:,} stopped"
+    )
+
+    def lines(room: int) -> list[Text]:
+        rows = picture.living
+        if picture.alive > room - 2:
+            rows = fewer(rows, room - 3)
+        table = [Text(heading, DIM), *_living(rows, picture.best.optimizer if picture.best else 0)]
+        more = picture.alive - len(rows)
+        return [*table, Text(f"      and {more:,} more", DIM)] if more and room > 2 else table[:room]
+
+    return _Section(3 if picture.alive else 1, 2 + picture.alive if picture.alive else 1, lines)
+
+
+def _living(rows: Sequence[LivingRow], owner: int) -> list[Text]:
+    if not rows:
+        return []
+    title_width = min(MOST_TITLE, max(8, *(len(row.title) for row in rows)))
+    cells = [("#", "optimizer", "started", "calls", "latest loss", "best loss")]
+    cells += [
+        (
+            str(row.number),
+            row.title,
+            f"{row.started_at:,}",
+            f"{row.calls:,}",
+            loss_text(row.latest_loss),
+            loss_text(row.best_loss),
+        )
+        for row in rows
+    ]
+    styles = [DIM, *("bold" if row.number == owner else "" for row in rows)]
+    return [
+        Text(
+            f"{number:>6}  {_cut(title, title_width)}  {started:>10}  {calls:>8}  {latest:>12}  {best:>12}",
+            style,
+        )
+        for (number, title, started, calls, latest, best), style in zip(cells, styles, strict=True)
+    ]
+
+
+def _ends_section(picture: Picture) -> _Section:
+    def lines(room: int) -> list[Text]:
+        ends = picture.ends[: room - 1]
+        at_width = max(len(f"{row.evaluation:,}") for row in ends)
+        return [Text("last ends", DIM), *(_end(row, at_width) for row in ends)]
+
+    return _Section(2, 1 + len(picture.ends) if picture.ends else 0, lines)
+
+
+def _end(row: EndRow, at_width: int) -> Text:
+    return Text.assemble(
+        f"{row.number:>6}  ",
+        (f"{row.how:<9}", END_STYLES.get(row.how, "")),
+        (f"  at {row.evaluation:>{at_width},}  ", DIM),
+        row.why,
+    )
+
+
+def _with_rest(lines: list[Text], room: int, what: str) -> list[Text]:
+    """As many as there is room for, and how many are not there."""
+    if len(lines) <= room:
+        return lines
+    more = len(lines) - room + 1
+    return [*lines[: room - 1], Text(f"    and {more} more {what}{'s' if more > 1 else ''}", DIM)]
+
+
+def _apart(left: Text, right: Text, width: int) -> Text:
+    """One at each end of the line; where there is no room for both, two blanks between them."""
+    blanks = max(2, width - left.cell_len - right.cell_len)
+    return Text.assemble(left, " " * blanks, right) if right else left
+
+
+def _cut(text: str, width: int) -> str:
+    """Exactly so wide."""
+    cut = Text(text)
+    cut.truncate(max(1, width), overflow="ellipsis", pad=True)
+    return cut.plain
