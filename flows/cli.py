@@ -32,6 +32,7 @@ COMMANDS = {
     "serve": "Start the dashboard, and run what is started there.",
     "list": "List all runs.",
     "show": "Show what a run has come to.",
+    "plot": "Draw a run, as a page for the browser.",
     "check": "Check a run file, and start nothing.",
     "convert": "Write a run file in another format.",
     "policies": "List or explain optimizers, stoppers and all other types.",
