@@ -49,9 +49,14 @@ def groupings(picture: Picture) -> dict[ColourBy, Grouping]:
     return {"optimizer": _by_optimizer(picture), "type": _by_type(picture), "minimum": _by_minimum(picture)}
 
 
-def default_grouping(picture: Picture) -> ColourBy:
-    """What people want to see first: who it is, or if those are many, of which type, or if all are one, its minimum."""
-    if len(picture.optimizers) <= len(PALETTE["light"]):
+def default_grouping(picture: Picture, optimizers: set[int] | None = None) -> ColourBy:
+    """What people want to see first: who it is; if those are many, of which type; if all are of one, its minimum.
+
+    Args:
+        picture: Of the run.
+        optimizers: Those that are shown; None: all.
+    """
+    if len(picture.optimizers if optimizers is None else optimizers) <= len(PALETTE["light"]):
         return "optimizer"
     return "type" if len({optimizer.label for optimizer in picture.optimizers}) > 1 else "minimum"
 

@@ -68,7 +68,7 @@ class Figures:
     ) -> None:
         self.picture = picture
         self._theme = theme
-        self._grouping = groupings(picture)[colour_by or default_grouping(picture)]
+        self._grouping = groupings(picture)[colour_by or default_grouping(picture, optimizers)]
         self._shown = optimizers
 
     def losses(self) -> go.Figure:
@@ -177,7 +177,7 @@ class Figures:
             parameter.scale == "log" and not scaled,
         )
         drawn = np.asarray(values, dtype=np.float64) if scaled else physical(values, parameter)
-        hover = "(%{customdata}) %{x:d}, %{y:.6g}"
+        hover = "(%{customdata}) %{x:d}, %{y:.6~g}"
         figure.add_traces(list(self._paths(points, points.evaluations, drawn, hover)))
         return figure
 
@@ -195,7 +195,7 @@ class Figures:
         figure = self._figure(physical_title(first), physical_title(second), second.scale == "log")
         if first.scale == "log":
             figure.update_xaxes(type="log")
-        figure.add_traces(list(self._paths(points, x, y, "(%{customdata}) %{x:.6g}, %{y:.6g}")))
+        figure.add_traces(list(self._paths(points, x, y, "(%{customdata}) %{x:.6~g}, %{y:.6~g}")))
         if self.picture.minima:
             best = self.picture.minima[0]
             figure.add_trace(
@@ -239,7 +239,7 @@ class Figures:
 
     def _curves(self, points: Points, x: NDArray[Any], scale: LossScale) -> Iterator[Any]:
         text = points.losses if scale.is_shifted else None
-        loss = "%{text:.6g}" if scale.is_shifted else "%{y:.6g}"
+        loss = "%{text:.6~g}" if scale.is_shifted else "%{y:.6~g}"
         hover = f"(%{{customdata}}) loss: %{{x:d}}, {loss}<extra></extra>"
         yield from self._lines(points.optimizers, x, scale.place(points.losses), hover, text, in_legend=True)
 
@@ -306,28 +306,24 @@ class Figures:
                 mode="markers",
                 marker={"symbol": "circle-open", "size": 5, "color": INK[self._theme], "line": {"width": 1}},
                 meta={"role": "ink"},
-                hovertemplate="(%{customdata}) validation loss: %{x:d}, %{text:.6g}<extra></extra>",
+                hovertemplate="(%{customdata}) validation loss: %{x:d}, %{text:.6~g}<extra></extra>",
             )
 
     def _ends(self) -> Iterator[Any]:
-        """The icons, at the last point of each curve; where there is none, at the top."""
-        last = self.picture.last_points
-        drawn = self.picture.scale.place(self.picture.curves.losses)
-        top = float(np.nanmax(drawn)) if np.isfinite(drawn).any() else 1.0
+        """The icons."""
+        places = self.picture.icon_places
         optimizers = list(self._optimizers())
         is_few = len(optimizers) <= MOST_NUMBERED
         for end in [*ICONS, *sorted({one.end for one in optimizers} - ICONS.keys())]:
-            those = [one for one in optimizers if one.end == end]
+            those = [one for one in optimizers if one.end == end and one.number in places]
             if not those:
                 continue
             icon = icon_of(end)
             numbers = np.array([one.number for one in those], dtype=np.int32)
-            places = [
-                last.get(one.number, (one.end_evaluation or self.picture.evaluations, top)) for one in those
-            ]
+            x, y = zip(*(places[one.number] for one in those), strict=True)
             yield go.Scatter(
-                x=np.array([x for x, _ in places]),
-                y=np.array([y for _, y in places]),
+                x=np.array(x),
+                y=np.array(y),
                 customdata=numbers,
                 text=[_end_text(one, icon) for one in those],
                 texttemplate="%{customdata}",
@@ -393,7 +389,7 @@ class Figures:
             mode="lines",
             line={"shape": "hv", "color": INK[self._theme], "dash": dash, "width": 1.5},
             meta={"role": "ink"},
-            hovertemplate="%{text:.6g} from evaluation %{x:d}<extra></extra>",
+            hovertemplate="%{text:.6~g} from evaluation %{x:d}<extra></extra>",
         )
 
 

@@ -147,15 +147,23 @@ class Picture:
     minima: tuple[MinimumSummary, ...]
 
     @property
-    def last_points(self) -> dict[int, tuple[int, float]]:
-        """Where the curve of each optimizer ends, as drawn; of those that have one."""
+    def icon_places(self) -> dict[int, tuple[int, float]]:
+        """Where the end of each optimizer is marked: at the last point of its curve.
+
+        An optimizer of whose losses none can be drawn has its icon at the top; one without evaluations has none.
+        """
         y = self.scale.place(self.curves.losses)
-        places = np.flatnonzero(~np.isnan(y))
-        numbers = self.curves.optimizers[places]
-        ends = places[np.flatnonzero(np.diff(numbers, append=-1))].tolist()
-        return {
+        drawn = np.flatnonzero(~np.isnan(y))
+        top = float(y[drawn].max()) if drawn.size else 1.0
+        ends = drawn[np.flatnonzero(np.diff(self.curves.optimizers[drawn], append=-1))]
+        last = {
             int(self.curves.optimizers[end]): (int(self.curves.evaluations[end]), float(y[end]))
             for end in ends
+        }
+        return {
+            one.number: last.get(one.number, (one.end_evaluation or self.evaluations, top))
+            for one in self.optimizers
+            if one.evaluations
         }
 
 

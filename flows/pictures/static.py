@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 INCHES = (7.0, 4.2)
 DPI = 200
+MOST_NUMBERED = 12
+"""So many optimizers have their numbers beside their icons."""
 
 
 def static_losses(
@@ -46,7 +48,6 @@ def static_losses(
     own: dict[Any, Any] = {
         "svg.hashsalt": "shoal",
         "svg.fonttype": "none",
-        "text.parse_math": False,
         "axes.formatter.use_mathtext": True,
     }
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **own}):
@@ -59,7 +60,7 @@ def static_losses(
         axes.set_ylabel(picture.scale.title())
         if picture.scale.is_log:
             axes.set_yscale("log")
-        _draw(axes, picture, colour_by or default_grouping(picture), optimizers)
+        _draw(axes, picture, colour_by or default_grouping(picture, optimizers), optimizers)
         data = BytesIO()
         metadata = {"Date": None} if file_format == "svg" else {}
         figure.savefig(data, format=file_format, dpi=DPI, metadata=metadata)
@@ -83,7 +84,7 @@ def _draw(axes: Axes, picture: Picture, colour_by: ColourBy, optimizers: set[int
                 color=colours[group],
                 linewidth=0.9,
                 alpha=0.6 if name == OTHER_NAME else 1,
-                label=printable(name) if grouping.in_legend else None,
+                label=_plain(name) if grouping.in_legend else None,
             )
     validations = picture.validations
     if np.isfinite(validations.losses).any():
@@ -100,8 +101,15 @@ def _draw(axes: Axes, picture: Picture, colour_by: ColourBy, optimizers: set[int
     for at in {mark.evaluation for mark in picture.marks}:
         axes.axvline(at + 0.5, color="#1c2430", linewidth=0.7, linestyle=":")
     _draw_ends(axes, picture, [colours[group] for group in grouping.groups], optimizers)
-    if axes.get_legend_handles_labels()[1]:
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        curves = sum(
+            grouping.in_legend and bool(np.any(is_shown & (groups == group)))
+            for group in range(len(grouping.names))
+        )
         axes.legend(
+            [*handles[:curves][::-1], *handles[curves:]],
+            [*labels[:curves][::-1], *labels[curves:]],
             title=grouping.title if grouping.in_legend else None,
             fontsize=7,
             title_fontsize=7,
@@ -112,17 +120,18 @@ def _draw(axes: Axes, picture: Picture, colour_by: ColourBy, optimizers: set[int
 
 
 def _draw_ends(axes: Axes, picture: Picture, colours: list[str], optimizers: set[int] | None) -> None:
-    last = picture.last_points
+    places = picture.icon_places
+    is_few = len(picture.optimizers if optimizers is None else optimizers) <= MOST_NUMBERED
     for end in [*ICONS, *sorted({one.end for one in picture.optimizers} - ICONS.keys())]:
         numbers = [
             one.number
             for one in picture.optimizers
-            if one.end == end and one.number in last and (optimizers is None or one.number in optimizers)
+            if one.end == end and one.number in places and (optimizers is None or one.number in optimizers)
         ]
         if not numbers:
             continue
         icon = icon_of(end)
-        x, y = zip(*(last[number] for number in numbers), strict=True)
+        x, y = zip(*(places[number] for number in numbers), strict=True)
         axes.scatter(
             x,
             y,
@@ -134,5 +143,15 @@ def _draw_ends(axes: Axes, picture: Picture, colours: list[str], optimizers: set
             zorder=3,
             clip_on=False,
         )
-        label = f"{printable(icon.words)} ({len(numbers)})"
+        if is_few:
+            for number in numbers:
+                axes.annotate(
+                    str(number), places[number], (5, 0), textcoords="offset points", fontsize=7, va="center"
+                )
+        label = f"{_plain(icon.words)} ({len(numbers)})"
         axes.scatter([], [], marker=icon.marker, s=20, color="#5b6672", label=label)
+
+
+def _plain(text: str) -> str:
+    """Text without formulas."""
+    return printable(text).replace("$", r"\$")

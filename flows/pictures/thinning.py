@@ -37,5 +37,7 @@ def thinned(optimizers: NDArray[np.integer], losses: NDArray[np.float64], most: 
     finite = np.add.reduceat(is_finite.astype(np.intp), edges[:-1])
     highest = by_loss[edges[:-1] + np.maximum(finite, 1) - 1]
     lowest, gap = by_loss[edges[:-1]], by_loss[edges[1:] - 1]
-    kept = np.unique(np.concatenate([edges[:-1], edges[1:] - 1, lowest, highest, gap]))
-    return order[kept]
+    kept: NDArray[np.intp] = order[
+        np.unique(np.concatenate([edges[:-1], edges[1:] - 1, lowest, highest, gap]))
+    ]
+    return kept
