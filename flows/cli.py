@@ -33,6 +33,7 @@ COMMANDS = {
     "list": "List all runs.",
     "show": "Show what a run has come to.",
     "watch": "Follow a run while it goes on.",
+    "plot": "Draw a run, as a page for the browser.",
     "check": "Check a run file, and start nothing.",
     "convert": "Write a run file in another format.",
     "policies": "List or explain optimizers, stoppers and all other types.",

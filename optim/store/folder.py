@@ -96,6 +96,11 @@ class RunFolder:
         return self.path / "inbox"
 
     @property
+    def picture(self) -> Path:
+        """The page that shows the run."""
+        return self.path / "loss.html"
+
+    @property
     def log(self) -> Path:
         """What the run said."""
         return self.path / "log"
