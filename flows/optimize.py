@@ -18,6 +18,8 @@ from prefect.states import Cancelled, Completed, Failed
 
 from flows.cluster import task_runner
 from flows.crashed import mark_crashed
+from flows.dashboard.events import RunEvents
+from flows.dashboard.upkeep import Artifacts
 from flows.dask_lane import PULSE_S, DaskLane
 from flows.durations import end_after
 from flows.interruption import Interruption, interruptible
@@ -83,12 +85,12 @@ def optimize(
         file, found, run_file_folder = _settings(run_file, settings, chosen)
         if found.private:
             require_password()
-        with task_runner(found.cluster, found.private) as runner:
+        with Artifacts() as artifacts, task_runner(found.cluster, found.private) as runner:
             runner.prepare(evaluate, evaluate_several, validate)
             with located(file.name, file.places):
                 _upload(runner, found, run_file_folder or code_folder)
                 request = _request(runner, found, file, name or None, run_file_folder or code_folder)
-            return _concluded(_run_on(runner, request._replace(ends_at=ends_at)))
+            return _concluded(_run_on(runner, request._replace(ends_at=ends_at), artifacts))
     except ShoalError as error:
         return _refused(error)
 
@@ -130,11 +132,11 @@ def _carried_on(
     request = request_to_resume(folder, str(runtime.flow_run.id), accept_divergence, ends_at)
     if request.settings.private:
         require_password()
-    with task_runner(request.settings.cluster, request.settings.private) as runner:
+    with Artifacts() as artifacts, task_runner(request.settings.cluster, request.settings.private) as runner:
         runner.prepare(evaluate, evaluate_several, validate)
         with located(f"run {folder.name}", Places()):
             _upload(runner, request.settings, request.code_folder)
-        return _concluded(_run_on(runner, request))
+        return _concluded(_run_on(runner, request, artifacts))
 
 
 def _begun_by_this_flow_run(
@@ -214,23 +216,31 @@ def _described_by_worker(runner: SharedContextTaskRunner, problem: str, folder: 
             return description
 
 
-def _run_on(runner: SharedContextTaskRunner, request: RunRequest) -> RunResult:
+def _run_on(runner: SharedContextTaskRunner, request: RunRequest, artifacts: Artifacts) -> RunResult:
     handler = _ToPrefect()
+    events = RunEvents(request.problem_name)
     with (
         interruptible() as interruption,
-        opened_run(request, "dask", outlook.get() or Outlook(), [handler]) as run,
+        opened_run(request, "dask", outlook.get() or Outlook(), [handler], events.follow) as run,
     ):
-        _name_flow_run(run.folder.name)
+        _name_flow_run(run.folder.name, request.problem_name)
+        artifacts.follow(run, runtime.flow_run.id)
         lane = DaskLane(run, request.settings, request.code_folder, runner)
         recorded_before = already_recorded(runtime.flow_run.id) if runtime.flow_run.run_count > 1 else 0
         lane.drive(interruption)
         if given_up := run.session.in_flight:
             run.logger.warning("%d evaluations are given up; a resume sends them again", given_up)
         _wait_for_records(run, recorded_before + lane.ended, interruption)
-    return run.result(interruption())
+    artifacts.conclude()
+    result = run.result(interruption())
+    events.end(result)
+    return result
 
 
-def _name_flow_run(name: str) -> None:
+def _name_flow_run(name: str, problem: str) -> None:
+    """Call the flow run like the run, and by its problem where the run's name does not say that."""
+    if problem not in name:
+        name = f"{name} ({problem})"
     try:
         with get_client(sync_client=True) as client:
             client.update_flow_run(runtime.flow_run.id, name=name)

@@ -32,7 +32,7 @@ def wait_until_recorded(flow_run_id: UUID, task_runs: int, patience_s: float = 1
         How many are recorded; fewer than `task_runs` when the server lost some. None: it does not answer.
     """
     recorded, changed_s = None, time.monotonic()
-    with _impatient_client(patience_s) as client:
+    with impatient_client(patience_s) as client:
         while True:
             count = _recorded(client, flow_run_id)
             if count != recorded:
@@ -44,12 +44,12 @@ def wait_until_recorded(flow_run_id: UUID, task_runs: int, patience_s: float = 1
 
 def already_recorded(flow_run_id: UUID) -> int:
     """How many task runs of a flow run have ended, as far as the server knows; 0 when it does not answer."""
-    with _impatient_client(ANSWER_S) as client:
+    with impatient_client(ANSWER_S) as client:
         return _recorded(client, flow_run_id) or 0
 
 
 @contextmanager
-def _impatient_client(patience_s: float) -> Iterator[SyncPrefectClient]:
+def impatient_client(patience_s: float) -> Iterator[SyncPrefectClient]:
     """A client that asks once, and waits so long for the answer."""
     with (
         temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -26,7 +27,7 @@ from optim.errors import ClusterLostError
 from optim.manager import Manager
 from optim.messages import Announce
 from optim.replay import Replayed
-from optim.session import Session
+from optim.session import Listener, Session
 from optim.space import Space
 from optim.store import RunFolder, RunWriter, open_run
 from optim.walltime import Walltime
@@ -128,7 +129,11 @@ class OpenRun:
 
 @contextmanager
 def opened_run(
-    request: RunRequest, lane: Lane, outlook: Outlook, handlers: Sequence[logging.Handler] = ()
+    request: RunRequest,
+    lane: Lane,
+    outlook: Outlook,
+    handlers: Sequence[logging.Handler] = (),
+    follow: Callable[[OpenRun], Listener] | None = None,
 ) -> Iterator[OpenRun]:
     """Start or resume a run, and save what it has come to when the context ends, however it ends.
 
@@ -137,6 +142,7 @@ def opened_run(
         lane: Where evaluations will happen.
         outlook: How people follow it.
         handlers: Where its log goes besides its folder and the outlook.
+        follow: Given the run before its first decision; returns who is to be told of decisions besides the outlook.
 
     Raises:
         ShoalError: A module of the user's hides one of ours.
@@ -154,12 +160,16 @@ def opened_run(
         spent_s = replayed.spent_s if replayed else 0.0
         began_at, began = time.time() - spent_s, time.perf_counter() - spent_s
 
+        listeners: list[Listener] = [partial(log_decision, logger), outlook.listen]
+
         def announce(decision: Announce) -> None:
-            log_decision(logger, decision)
-            outlook.listen(decision)
+            for listen in listeners:
+                listen(decision)
 
         session = Session(manager, writer, lambda: time.perf_counter() - began, announce)
         run = OpenRun(folder, session, logger, began_at)
+        if follow:
+            listeners.append(follow(run))
         _log_beginning(request, run, replayed)
         if replayed:
             session.take_over(replayed)

@@ -76,15 +76,27 @@ def optimizers_table(summary: RunSummary) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("how", no_wrap=True)
     table.add_column("why")
-    owner = summary.best.optimizer if summary.best else None
-    latest = len(summary.optimizers) - MAX_OPTIMIZERS
-    for optimizer in summary.optimizers:
-        if optimizer.number > latest or optimizer.end is None or optimizer.number == owner:
-            style = "bold" if optimizer.number == owner else ""
-            table.add_row(*_cells(optimizer, has_labels), style=style)
-    if latest > 0:
+    owner = _owner(summary)
+    for optimizer in listed(summary):
+        style = "bold" if optimizer.number == owner else ""
+        table.add_row(*_cells(optimizer, has_labels), style=style)
+    if len(summary.optimizers) > MAX_OPTIMIZERS:
         table.caption = f"the latest {MAX_OPTIMIZERS}, the living and the best of {len(summary.optimizers)}"
     return table
+
+
+def listed(summary: RunSummary) -> list[OptimizerSummary]:
+    """The optimizers that tables have."""
+    owner, latest = _owner(summary), len(summary.optimizers) - MAX_OPTIMIZERS
+    return [
+        optimizer
+        for optimizer in summary.optimizers
+        if optimizer.number > latest or optimizer.end is None or optimizer.number == owner
+    ]
+
+
+def _owner(summary: RunSummary) -> int | None:
+    return summary.best.optimizer if summary.best else None
 
 
 def _cells(optimizer: OptimizerSummary, has_labels: bool) -> list[RenderableType]:
