@@ -121,6 +121,18 @@ class Place:
             query = "select flow_run.name, task_run.name, task_run.state_type from task_run join flow_run"
             return database.execute(f"{query} on task_run.flow_run_id = flow_run.id").fetchall()
 
+    def artifacts(self):
+        """Type, description and data by key."""
+        with sqlite3.connect(self.folder / "prefect/prefect.db") as database:
+            rows = database.execute("select key, type, description, data from artifact").fetchall()
+        return {key: (kind, description, json.loads(str(data))) for key, kind, description, data in rows}
+
+    def events(self):
+        """How often each of ours happened."""
+        with sqlite3.connect(self.folder / "prefect/prefect.db") as database:
+            rows = database.execute("select event from events where event like 'shoal.%'").fetchall()
+        return Counter(name for (name,) in rows)
+
     def processes(self):
         """Every process that was started from here: its environment names this folder."""
         found = []
@@ -164,7 +176,7 @@ def test_every_evaluation_is_a_task_run_of_its_name_and_state(finished, place):
         )
     )
     assert len(rows["loss"]) == 150
-    assert Counter((name, state) for run, name, state in place.task_runs() if run == "done") == expected
+    assert Counter((name, state) for run, name, state in place.task_runs() if run == "done (fit)") == expected
     assert {state for _, state in expected} == {"COMPLETED", "FAILED"}
 
 
@@ -188,6 +200,28 @@ def test_both_workers_worked_with_no_more_at_once_than_there_are_threads(finishe
     assert max(int(path.name.split("-")[1]) for path in place.folder.glob("most-*")) <= 2
 
 
+def test_artifacts_say_how_it_ended(finished, place):
+    artifacts = place.artifacts()
+    kinds = {key: kind for key, (kind, *_) in artifacts.items() if key.startswith("shoal-done-")}
+    assert kinds == {
+        "shoal-done-progress": "progress",
+        "shoal-done-exit-conditions": "markdown",
+        "shoal-done-optimizers": "table",
+        "shoal-done-losses": "markdown",
+        "shoal-done-report": "markdown",
+    }
+    assert artifacts["shoal-done-progress"][2] == 100
+    assert "150 / 150" in artifacts["shoal-done-exit-conditions"][2]
+    assert "done finished" in artifacts["shoal-done-report"][2]
+
+
+def test_starts_bests_and_the_end_are_events(finished, place):
+    events = place.events()
+    assert events["shoal.optimizer.started"] == len(place.show("done")["optimizers"])
+    assert events["shoal.run.new-best"] >= 1
+    assert events["shoal.run.ended"] == 1
+
+
 def test_nothing_is_left_running(finished, place):
     assert place.processes() == []
 
@@ -204,13 +238,13 @@ def test_ctrl_c_saves_what_was_finished_and_leaves_nothing_running(finished, pla
     assert shown["status"] == "paused"
     assert shown["evaluations"] > 0
     assert place.processes() == []
-    ended = [state for run, _, state in place.task_runs() if run == "cut"]
+    ended = [state for run, _, state in place.task_runs() if run == "cut (fit)"]
     assert len(ended) == shown["evaluations"]
     assert set(ended) <= {"COMPLETED", "FAILED"}
 
 
 def test_the_history_of_earlier_runs_is_kept(finished, place):
-    assert sum(run == "done" for run, _, _ in place.task_runs()) == 150
+    assert sum(run == "done (fit)" for run, _, _ in place.task_runs()) == 150
 
 
 def test_a_bad_problem_is_refused_before_anything_is_started(place):
