@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +43,8 @@ from optim.progress import Standing
 from optim.registry import find
 from optim.store import EVALUATIONS, EVENTS, VALIDATIONS, RunFolder, Tail
 
-State = Literal["running", "paused", "finished", "failed", "gone"]
-"""Status of a run; `gone`: it should be running, and nobody does."""
-
+GONE = "its process is gone"
+"""In place of the status: it should be running, and nobody works on it."""
 _EVALUATION = ("optimizer", "loss", "outcome", "late", "probe", "started_s", "finished_s", "worker")
 _EVENT = ("evaluation", "kind", "optimizer", "text", "data")
 _MOST_RECENT = 4096
@@ -77,7 +76,7 @@ class StoreSource:
         StoreError: There is no run, or what is there is damaged.
 
     Attributes:
-        state: What it has come to.
+        state: Its status, or `GONE`.
     """
 
     def __init__(
@@ -101,7 +100,7 @@ class StoreSource:
         self._recent = Recent()
         self._recent.note(0.0, 0, 0.0)
         self._lately = np.empty((2, 0))
-        self.state: State = "running"
+        self.state = "running"
         self._absorb()
         self.look()
 
@@ -126,11 +125,11 @@ class StoreSource:
         )  # first: whoever ends writes, then lets go
         if self._tail.look():
             self._absorb()
-        self.state = self._tail.attributes["status"]
+        self.state = one_line(self._tail.attributes["status"])
         if is_held:  # if it says something else, it is about to end, or to go on
             self.state = "running"
         elif self.state == "running" and self._folder is not None:
-            self.state = "gone"
+            self.state = GONE
 
     def picture(self) -> Picture:
         """How it looked at the last look."""
@@ -155,7 +154,7 @@ class StoreSource:
         return Picture(
             self._name,
             one_line(self._tail.attributes["problem"]),
-            "its process is gone" if self.state == "gone" else one_line(self.state),
+            self.state,
             standing,
             elapsed_s,
             self._failures,
@@ -199,8 +198,9 @@ class StoreSource:
             else:
                 rows += condition_rows([condition], standing)
         try:
+            combination = combination if isinstance(combination, str) else None
             Combination(combination, len(rows))
-        except (ShoalError, TypeError):
+        except ShoalError:
             combination = None
         return tuple(row._replace(name=one_line(row.name)) for row in rows), combination
 
@@ -208,11 +208,12 @@ class StoreSource:
         for rows in self._tail.rows(EVENTS, _EVENT):
             for values in zip(*(rows[name].tolist() for name in _EVENT), strict=True):
                 self._take_event(*values)
-        for rows in self._tail.rows(EVALUATIONS, _EVALUATION):
-            self._take_evaluations(rows)
-        for rows in self._tail.rows(VALIDATIONS, ("loss", "outcome")):
+        for rows in self._tail.rows(VALIDATIONS, ("loss", "outcome", "started_s", "finished_s")):
             for loss in _good_losses(rows).tolist():
                 self._validations.add(loss)
+            self._busy_s += float(_took_s(rows).sum())
+        for rows in self._tail.rows(EVALUATIONS, _EVALUATION):
+            self._take_evaluations(rows)
 
     def _take_event(self, evaluation: int, kind: str, number: int, text: str, data: str) -> None:
         if kind == EventKind.SETTINGS_CHANGED:
@@ -267,8 +268,7 @@ class StoreSource:
     def _look_back(self, rows: Mapping[str, NDArray[Any]]) -> None:
         """Times: how late it is, how fast it went, and who worked."""
         finished_s = np.where(np.isfinite(rows["finished_s"]), rows["finished_s"], self._latest_s)
-        took_s = finished_s - rows["started_s"]
-        busy_s = self._busy_s + np.cumsum(np.where(took_s > 0, took_s, 0.0))
+        busy_s = self._busy_s + np.cumsum(_took_s(rows))
         at_s = np.maximum.accumulate(finished_s)
         for place in np.unique(np.linspace(0, len(at_s) - 1, _LOOKS, dtype=int)).tolist():
             self._recent.note(float(at_s[place]), self._evaluations + place + 1, float(busy_s[place]))
@@ -292,6 +292,12 @@ def _good_losses(rows: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
     """The losses; inf where there is no finite one."""
     is_good = (rows["outcome"] == Outcome.OK) & np.isfinite(rows["loss"])
     return np.where(is_good, rows["loss"], np.inf)
+
+
+def _took_s(rows: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """How long each took; 0 where nothing ran."""
+    took_s = rows["finished_s"] - rows["started_s"]
+    return np.where(np.isfinite(took_s) & (took_s > 0), took_s, 0.0)
 
 
 def _object(text: str) -> dict[str, Any]:
