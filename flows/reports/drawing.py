@@ -62,7 +62,8 @@ class Drawing:
         height = max(1, options.size.height - self._below)
         for line in draw(self._take(), options.max_width, height, options.ascii_only):
             line.truncate(options.max_width, overflow="ellipsis")
-            yield line
+            line.stylize_before(line.style)  # which rendering forgets
+            yield from line.render(console, end="\n")  # to wrap it, for nothing, would take most of the time
 
 
 class _Section(NamedTuple):
@@ -168,8 +169,7 @@ def _conditions(rows: Sequence[ConditionRow], width: int, room: int, ascii_only:
     bar_width = min(60, width - name_width - value_width - 8)
     lines = []
     for number, (row, value) in enumerate(zip(rows, values, strict=True), start=1):
-        line = Text(f"{number:2}  ", DIM)
-        line.append(_cut(row.name, name_width), "")
+        line = Text.assemble((f"{number:2}  ", DIM), _cut(row.name, name_width))
         fraction = row.progress.fraction if row.progress else None
         if bar_width >= 5:
             done = 0 if fraction is None else int(fraction * bar_width)

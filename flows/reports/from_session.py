@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import deque
 
 from flows.reports.picture import (
-    MOST_ROWS,
+    MOST_ENDS,
+    MOST_LIVING,
     Best,
     EndRow,
     LivingRow,
@@ -43,7 +44,7 @@ class SessionSource:
         self._note()
         optimizers = session.manager.run.optimizers
         self._alive = {optimizer.number: optimizer for optimizer in optimizers if optimizer.is_alive}
-        self._ends: deque[EndRow] = deque(maxlen=MOST_ROWS)
+        self._ends: deque[EndRow] = deque(maxlen=MOST_ENDS)
 
     def listen(self, announce: Announce) -> None:
         """Told of every decision, in the session's thread."""
@@ -86,7 +87,7 @@ class SessionSource:
             combination,
             time_left(conditions, combination, rates.steady_per_s, elapsed_s),
             len(alive),
-            [*map(_living_row, fewer(alive, MOST_ROWS))],
+            [*map(_living_row, fewer(alive, MOST_LIVING))],
             [
                 row._replace(title=one_line(row.title), why=one_line(last_line(row.why)))
                 for row in tuple(self._ends)

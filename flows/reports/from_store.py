@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from flows.reports.picture import (
-    MOST_ROWS,
+    MOST_ENDS,
+    MOST_LIVING,
     Best,
     ConditionRow,
     EndRow,
@@ -41,7 +43,7 @@ from optim.losses import Losses
 from optim.outcome import Outcome
 from optim.progress import Standing
 from optim.registry import find
-from optim.store import EVALUATIONS, EVENTS, VALIDATIONS, RunFolder, Tail
+from optim.store import EVALUATIONS, EVENTS, VALIDATIONS, Holder, RunFolder, Tail
 
 GONE = "its process is gone"
 """In place of the status: it should be running, and nobody works on it."""
@@ -94,13 +96,14 @@ class StoreSource:
         self._descent = Descent()
         self._alive: dict[int, _Optimizer] = {}
         self._suspended: dict[int, _Optimizer] = {}
-        self._ends: deque[EndRow] = deque(maxlen=MOST_ROWS)
+        self._ends: deque[EndRow] = deque(maxlen=MOST_ENDS)
         self._busy_s = 0.0
         self._latest_s = 0.0
         self._recent = Recent()
         self._recent.note(0.0, 0, 0.0)
         self._lately = np.empty((2, 0))
         self.state = "running"
+        self._is_ticking = False
         self._absorb()
         self.look()
 
@@ -120,16 +123,17 @@ class StoreSource:
         Raises:
             StoreError: The run is gone, or what is there is damaged.
         """
-        is_held = (
-            self._folder is not None and self._folder.is_locked
-        )  # first: whoever ends writes, then lets go
+        # the lock first: who ends a run writes how it ended, and then lets go
+        holder = self._folder.holder() if self._folder else None
         if self._tail.look():
             self._absorb()
         self.state = one_line(self._tail.attributes["status"])
-        if is_held:  # if it says something else, it is about to end, or to go on
-            self.state = "running"
-        elif self.state == "running" and self._folder is not None:
-            self.state = GONE
+        self._is_ticking = self.state == "running"
+        if holder is not None:
+            self._is_ticking &= not self._is_new(holder)
+            self.state = "running"  # if its status is another, it is about to end, or to go on
+        elif self._folder is not None and self.state == "running":
+            self.state, self._is_ticking = GONE, False
 
     def picture(self) -> Picture:
         """How it looked at the last look."""
@@ -167,7 +171,7 @@ class StoreSource:
             combination,
             None if self.is_over else time_left(conditions, combination, rates.steady_per_s, elapsed_s),
             len(self._alive),
-            [_living_row(optimizer) for optimizer in fewer(self._alive.values(), MOST_ROWS)],
+            [_living_row(optimizer) for optimizer in fewer(self._alive.values(), MOST_LIVING)],
             tuple(self._ends),
         )
 
@@ -175,7 +179,14 @@ class StoreSource:
         """The run's clock: it goes on while somebody works on it."""
         began_at, began_s = self._attribute_s("session_began_at"), self._attribute_s("session_began_s")
         now_s = began_s + self._clock() - began_at
-        return max(now_s, self._latest_s) if not self.is_over and math.isfinite(now_s) else self._latest_s
+        return max(now_s, self._latest_s) if self._is_ticking and math.isfinite(now_s) else self._latest_s
+
+    def _is_new(self, holder: Holder) -> bool:
+        """Whether who holds the run has not begun to work on it: what the store says is of an earlier session."""
+        try:
+            return datetime.fromisoformat(holder.since).timestamp() > self._attribute_s("session_began_at")
+        except ValueError:  # it has not written yet who it is
+            return False
 
     def _attribute_s(self, name: str, otherwise: float = math.nan) -> float:
         value = self._tail.attributes.get(name, otherwise)

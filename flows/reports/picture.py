@@ -16,8 +16,10 @@ from optim.exit_conditions.base import ExitCondition
 from optim.printable import printable
 from optim.progress import EVALUATIONS, SECONDS, Progress, Standing
 
-MOST_ROWS = 200
-"""So many living optimizers are looked at, those with the best losses; and so many of the latest ends."""
+MOST_LIVING = 100
+"""So many living optimizers are in a picture, those with the best losses."""
+MOST_ENDS = 50
+"""So many of the latest ends."""
 LEAST_COUNT = 10
 """From fewer optimizers, or whatever else is counted, nobody can tell how fast they come."""
 

@@ -47,7 +47,7 @@ ATTRIBUTES = {
     "problem": "elsewhere",
     "seed": 5,
     "settings": SETTINGS.model_dump(mode="json"),
-    "session_began_at": 1000.0,
+    "session_began_at": 4e9,  # long after the lock was taken
     "session_began_s": 50.0,
 }
 
@@ -83,7 +83,7 @@ class Place:
         self.writer.flush()
 
     def stored(self):
-        return StoreSource("one", str(self.folder.store), self.folder, lambda: self.now_s - 50.0 + 1000.0)
+        return StoreSource("one", str(self.folder.store), self.folder, lambda: self.now_s - 50.0 + 4e9)
 
     def end(self, **attributes):
         self.writer.set_attributes(**attributes)
@@ -185,6 +185,20 @@ def test_the_clock_of_a_run_goes_on_while_somebody_works_on_it(place):
     assert stored.picture().elapsed_s == pytest.approx(before_s)
 
 
+@pytest.mark.parametrize("status", ["paused", "running"])
+def test_who_is_about_to_go_on_with_a_run_does_not_make_its_clock_run(place, status):
+    place.evaluate(10)
+    watch = StoreSource("one", str(place.folder.store), place.folder, lambda: 4e9 + 77.0)
+    assert watch.picture().elapsed_s == 127.0
+    # what was before the lock was taken is of an earlier session, and a run that is paused has none
+    began_at = 1000.0 if status == "running" else 4e9
+    place.writer.set_attributes(status=status, session_began_at=began_at)
+    place.writer.flush()
+    watch.look()
+    assert not watch.is_over
+    assert watch.picture().elapsed_s == pytest.approx(place.now_s)
+
+
 @pytest.mark.parametrize("status", ["paused", "finished", "failed"])
 def test_a_run_is_over_once_nobody_holds_it(place, status):
     stored = place.stored()
@@ -207,7 +221,7 @@ def test_a_run_that_nobody_works_on_and_that_has_not_ended_is_left_behind(place)
 
 def test_behind_a_url_only_the_status_counts(place):
     place.evaluate(30)
-    stored = StoreSource("one", place.folder.store.as_uri(), None, lambda: 1000.0)
+    stored = StoreSource("one", place.folder.store.as_uri(), None, lambda: 4e9)
     assert stored.state == "running"
     place.end(status="paused")
     stored.look()
@@ -270,7 +284,7 @@ def test_a_store_that_says_no_times_has_those_of_its_rows(place):
 
 
 def test_thousands_of_bests_and_optimizers_stay_a_picture(place):
-    from flows.reports.picture import MOST_ROWS
+    from flows.reports.picture import MOST_LIVING
 
     data = json.dumps({"type": "T", "label": "L", "settings": {}, "generator": "", "x0": [0.0, 0.0]})
     for number in range(1, 1501):
@@ -279,5 +293,5 @@ def test_thousands_of_bests_and_optimizers_stay_a_picture(place):
     place.writer.flush()
     picture = place.stored().picture()
     assert picture.alive == picture.standing.started >= 1500
-    assert len(picture.living) == MOST_ROWS
+    assert len(picture.living) == MOST_LIVING
     assert all(math.isinf(row.best_loss) or np.isfinite(row.best_loss) for row in picture.living)
