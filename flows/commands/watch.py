@@ -83,8 +83,7 @@ def _follow(source: StoreSource, console: Console, interval_s: float) -> None:
 
 
 def _print_lines(source: StoreSource, interval_s: float) -> None:
-    from flows.reports.live import LINE_EVERY_S
-    from flows.reports.picture import progress_line
+    from flows.reports.picture import LINE_EVERY_S, progress_line
 
     next_s = 0.0
     while not source.is_over:
@@ -104,6 +103,7 @@ def _ending(name: str, source: StoreSource) -> Iterator[Text]:
     if source.state == GONE:
         yield Text("The process that worked on it is gone.", "yellow")
     elif source.is_over:
-        yield Text(f"{name} is {source.state}: {source.reason}".removesuffix(": "))
+        verb = "is" if source.state == "paused" else "has"
+        yield Text(f"{name} {verb} {source.state}: {source.reason}".removesuffix(": "))
     if source.state in (GONE, "paused"):
         yield Text(f"To go on: shoal resume {name}")

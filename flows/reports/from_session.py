@@ -71,10 +71,11 @@ class SessionSource:
         combination = strategy.exit_condition_boolean_combination
         best = run.best
         alive = tuple(self._alive.values())
+        is_ending = bool(session.finish or session.pause or session.halted)
         return Picture(
             self._name,
             self._problem,
-            "ending" if session.finish or session.pause or session.halted else "running",
+            "ending" if is_ending else "running",
             standing,
             elapsed_s,
             session.failures,
@@ -85,7 +86,7 @@ class SessionSource:
             run.descent.steps,
             conditions,
             combination,
-            time_left(conditions, combination, rates.steady_per_s, elapsed_s),
+            None if is_ending else time_left(conditions, combination, rates.steady_per_s, elapsed_s),
             len(alive),
             [*map(_living_row, fewer(alive, MOST_LIVING))],
             [

@@ -16,6 +16,8 @@ from optim.exit_conditions.base import ExitCondition
 from optim.printable import printable
 from optim.progress import EVALUATIONS, SECONDS, Progress, Standing
 
+LINE_EVERY_S = 5.0
+"""Without a terminal, there is a line of progress this often."""
 MOST_LIVING = 100
 """So many living optimizers are in a picture, those with the best losses."""
 MOST_ENDS = 50
@@ -25,6 +27,8 @@ LEAST_COUNT = 10
 
 LONGEST_S = 100 * 365 * 86400.0
 """Of what takes longer nobody wants to know when it ends."""
+MOST_TEXT = 1000
+"""Of longer text from elsewhere nobody sees the end."""
 HUGE = 1e100
 """As good as any larger number, which may be too large to count with."""
 
@@ -191,7 +195,7 @@ def fewer(rows: Iterable[_Row], most: int) -> list[_Row]:
 
 def one_line(text: object) -> str:
     """Text from elsewhere as a part of a line."""
-    return " ".join(printable(str(text)).split())
+    return " ".join(printable(str(text)[:MOST_TEXT]).split())
 
 
 def loss_text(loss: float) -> str:

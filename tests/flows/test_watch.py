@@ -117,7 +117,7 @@ def test_it_follows_a_run_to_its_end(place):
     assert (watch.returncode, err) == (0, "")
     assert "150 evaluations" in out
     assert "150 / 150" in out
-    assert out.splitlines()[-1] == "one is finished: MaxTotalFunctionCalls(fmax=150): 150 evaluations of 150"
+    assert out.splitlines()[-1] == "one has finished: MaxTotalFunctionCalls(fmax=150): 150 evaluations of 150"
     # and now that it has finished, the same final picture
     code, text = call("one")
     assert code == 0
@@ -191,7 +191,7 @@ def test_a_run_that_goes_on_again_is_watched_in_its_new_session(place):
         (place / "go").touch()
         out, err = watch.communicate(timeout=60)
         assert (watch.returncode, err) == (0, "")
-        assert out.splitlines()[-1].startswith("one is finished: ")
+        assert out.splitlines()[-1].startswith("one has finished: ")
         assert resumed.wait(timeout=60) == 0
 
 
