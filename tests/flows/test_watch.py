@@ -125,17 +125,6 @@ def test_it_follows_a_run_to_its_end(place):
     assert "finished" in text.splitlines()[0]
 
 
-def test_once_shows_a_run_that_goes_on_and_ends(place):
-    run = begin(place, 100, go=False)
-    code, text = call("one", "--once")
-    assert code == 0
-    assert text.splitlines()[0].startswith("one  slow")
-    assert "running" in text.splitlines()[0]
-    assert "0 / 100" in text
-    run.kill()
-    run.wait()
-
-
 def test_a_run_that_is_killed_while_it_is_watched_is_said_to_be_gone(place):
     run = begin(place, 100_000)
     watch = watching()
@@ -165,8 +154,13 @@ def test_a_run_that_is_paused_while_it_is_watched_says_how_to_go_on(place):
     ]
 
 
-def test_ctrl_c_leaves_the_watching_and_never_the_run(place):
+def test_once_and_ctrl_c_leave_the_watching_and_never_the_run(place):
     run = begin(place, 150, go=False)
+    code, text = call("one", "--once")
+    assert code == 0
+    assert text.startswith("one  slow")
+    assert "running" in text.splitlines()[0]
+    assert "0 / 150" in text
     watch = watching()
     assert watch.stdout.readline()
     watch.send_signal(signal.SIGINT)
