@@ -1,7 +1,7 @@
 """Pictures of any run, from its store alone: whoever works on it, wherever, and whether or not it goes on.
 
 Everything that is shown is counted from the rows of the journal, each of which is read once. What a store says may be
-hostile: nothing that it names is imported.
+hostile: nothing that it names is imported but exit conditions, of those that are installed here.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ from optim.store import EVALUATIONS, EVENTS, VALIDATIONS, Holder, RunFolder, Tai
 
 GONE = "its process is gone"
 """In place of the status: it should be running, and nobody works on it."""
+_NOT_HERE = (ShoalError, ValidationError, TypeError, KeyError, ImportError, AttributeError)
+"""What it may raise to make an exit condition that is of a package which is not here, or none at all."""
 _EVALUATION = ("optimizer", "loss", "outcome", "late", "probe", "started_s", "finished_s", "worker")
 _EVENT = ("evaluation", "kind", "optimizer", "text", "data")
 _MOST_RECENT = 4096
@@ -195,16 +197,14 @@ class StoreSource:
     def _conditions(self, standing: Standing) -> tuple[tuple[ConditionRow, ...], str | None]:
         """The exit conditions, and how they are combined."""
         settings = self._settings if isinstance(self._settings, dict) else {}
-        given, combination = (
-            settings.get("exit_conditions"),
-            settings.get("exit_condition_boolean_combination"),
-        )
+        given = settings.get("exit_conditions")
+        combination = settings.get("exit_condition_boolean_combination")
         rows: list[ConditionRow] = []
         for block in given if isinstance(given, list) else []:
             try:
                 kind = find(ExitCondition, str(block["type"]))  # type: ignore[type-abstract]
                 condition = kind.model_validate(block)
-            except (ShoalError, ValidationError, TypeError, KeyError):  # of a package that is not here
+            except _NOT_HERE:
                 rows.append(ConditionRow(one_line(block), None))
             else:
                 rows += condition_rows([condition], standing)
