@@ -187,15 +187,9 @@ def _conditions(rows: Sequence[ConditionRow], width: int, room: int, ascii_only:
 
 def _best_section(picture: Picture, width: int, ascii_only: bool) -> _Section:
     def lines(room: int) -> list[Text]:
-        if picture.best is None:
-            return [Text("no finite loss yet")]
-        curve = sparkline(
-            picture.descent,
-            picture.standing.evaluations,
-            max(1, width - 4),
-            max(1, room - 1),
-            ASCII if ascii_only else BLOCKS,
-        )
+        characters = ASCII if ascii_only else BLOCKS
+        evaluations = picture.standing.evaluations
+        curve = sparkline(picture.descent, evaluations, max(1, width - 4), max(1, room - 1), characters)
         return [_best(picture), *(Text(f"    {line}", QUIET) for line in curve)]
 
     height = (MOST_CURVE if len(picture.descent) > 1 else 1) if picture.best else 0
