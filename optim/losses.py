@@ -25,8 +25,8 @@ class Losses:
         """Append one; inf where there was no finite number."""
         if loss < self.lowest:
             self.lowest = loss
-        self._values.append(loss)
         self._lowest.append(self.lowest)
+        self._values.append(loss)  # last: whoever looks from another thread counts these
 
     def latest(self, count: int) -> array[float]:
         """The last `count`, oldest first (all, when there are fewer)."""

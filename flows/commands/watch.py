@@ -39,7 +39,7 @@ def command(name: str, location: str | None, interval: float, once: bool) -> Non
     from flows.crashed import mark_crashed
     from flows.location import runs_place
     from flows.reports.drawing import Drawing
-    from flows.reports.from_store import StoreSource
+    from flows.reports.from_store import GONE, StoreSource
     from flows.reports.report import wide_console
     from optim.errors import RunNameError, StoreError
     from optim.store import store_of
@@ -62,7 +62,7 @@ def command(name: str, location: str | None, interval: float, once: bool) -> Non
     console.print(Drawing(source.picture, below=4))
     for line in _ending(name, source):
         console.print(line, soft_wrap=True)
-    if source.state == "gone" and folder is not None:
+    if source.state == GONE and folder is not None:
         mark_crashed([folder])
 
 
@@ -83,8 +83,7 @@ def _follow(source: StoreSource, console: Console, interval_s: float) -> None:
 
 
 def _print_lines(source: StoreSource, interval_s: float) -> None:
-    from flows.reports.live import LINE_EVERY_S
-    from flows.reports.picture import progress_line
+    from flows.reports.picture import LINE_EVERY_S, progress_line
 
     next_s = 0.0
     while not source.is_over:
@@ -99,12 +98,12 @@ def _ending(name: str, source: StoreSource) -> Iterator[Text]:
     """How it ended, and how to go on."""
     from rich.text import Text
 
-    match source.state:
-        case "running":
-            return
-        case "gone":
-            yield Text("The process that worked on it is gone.", "yellow")
-        case state:
-            yield Text(f"{name} is {state}: {source.reason}" if source.reason else f"{name} is {state}.")
-    if source.state in ("gone", "paused"):
+    from flows.reports.from_store import GONE
+
+    if source.state == GONE:
+        yield Text("The process that worked on it is gone.", "yellow")
+    elif source.is_over:
+        verb = "is" if source.state == "paused" else "has"
+        yield Text(f"{name} {verb} {source.state}: {source.reason}".removesuffix(": "))
+    if source.state in (GONE, "paused"):
         yield Text(f"To go on: shoal resume {name}")

@@ -30,8 +30,8 @@ STATES = {
     "failed": "bold red",
     "its process is gone": "bold yellow",
 }
-MOST_TITLE = 28
-"""Longer names of optimizers are cut."""
+OTHER_COLUMNS = 58
+"""So wide are all columns of the table of optimizers but their names, with what is between them."""
 MOST_CURVE = 8
 """More lines than that make the curve no clearer."""
 FIRST_CONDITIONS = 4
@@ -39,6 +39,8 @@ FIRST_CONDITIONS = 4
 FIRST_ENDS = 9
 """So many lines of the latest ends are more important than a higher curve."""
 PLENTY = 1000
+_, CONDITIONS, BEST, LIVING, ENDS = range(5)
+"""The sections, from the top."""
 AIRY_FROM = 20
 """From so many lines on, there is an empty one between sections."""
 WIDEST = 120
@@ -62,19 +64,22 @@ class Drawing:
         height = max(1, options.size.height - self._below)
         for line in draw(self._take(), options.max_width, height, options.ascii_only):
             line.truncate(options.max_width, overflow="ellipsis")
-            yield line
+            line.stylize_before(line.style)  # which rendering forgets
+            yield from line.render(console, end="\n")  # to wrap it, for nothing, would take most of the time
 
 
 class _Section(NamedTuple):
     """A part of the drawing, which is asked for as many lines as it may have.
 
     Attributes:
-        least: So many lines, or none at all.
+        least: So many lines, or none at all; 0: there is nothing to show.
+        good: So many, before anything below gets some.
         most: It has no use for more.
         lines: Makes them.
     """
 
     least: int
+    good: int
     most: int
     lines: Callable[[int], list[Text]]
 
@@ -83,34 +88,34 @@ def draw(picture: Picture, width: int, height: int, ascii_only: bool = False) ->
     """The lines of a drawing, at most `height` (1 or more); those that are wider than `width` are to be cut."""
     width = min(width, WIDEST)
     sections = [
-        _Section(min(2, height), 2, lambda room: _head(picture, width)[:room]),
+        _Section(1, 2, 2, lambda _: _head(picture, width)),
         _conditions_section(picture, width, ascii_only),
         _best_section(picture, width, ascii_only),
-        _living_section(picture),
+        _living_section(picture, width),
         _ends_section(picture),
     ]
     gap = 1 if height >= AIRY_FROM else 0
     lines: list[Text] = []
     for section, room in zip(sections, _rooms(sections, height, gap), strict=True):
         if room:
-            lines += [*[Text()] * (gap if lines else 0), *section.lines(room)]
+            lines += [*[Text()] * (gap if lines else 0), *section.lines(room)[:room]]
     return lines
 
 
 def _rooms(sections: Sequence[_Section], height: int, gap: int) -> list[int]:
-    """How many lines each section gets: first come the least that each needs, and then each takes what is left."""
+    """How many lines each section gets: first comes what is good for each, and then they take what is left."""
     free, rooms = height + gap, []
     for section in sections:
-        fits = section.most > 0 and section.least + gap <= free
-        rooms.append(section.least if fits else 0)
-        free -= rooms[-1] + gap if fits else 0
+        room = min(section.good, free - gap)
+        rooms.append(room if 0 < section.least <= room else 0)
+        free -= rooms[-1] + gap if rooms[-1] else 0
     for place, most in (
-        (3, height // 2),
-        (4, FIRST_ENDS),
-        (2, PLENTY),
-        (1, PLENTY),
-        (3, PLENTY),
-        (4, PLENTY),
+        (LIVING, height // 2),
+        (ENDS, FIRST_ENDS),
+        (BEST, PLENTY),
+        (CONDITIONS, PLENTY),
+        (LIVING, PLENTY),
+        (ENDS, PLENTY),
     ):
         if rooms[place]:
             more = max(0, min(free, min(most, sections[place].most) - rooms[place]))
@@ -148,7 +153,7 @@ def _conditions_section(picture: Picture, width: int, ascii_only: bool) -> _Sect
     def lines(room: int) -> list[Text]:
         return [_ending(picture, width), *_conditions(picture.conditions, width, room - 1, ascii_only)]
 
-    return _Section(1 + min(count, FIRST_CONDITIONS), 1 + count if count else 0, lines)
+    return _Section(2 if count else 0, 1 + min(count, FIRST_CONDITIONS), 1 + count, lines)
 
 
 def _ending(picture: Picture, width: int) -> Text:
@@ -168,8 +173,7 @@ def _conditions(rows: Sequence[ConditionRow], width: int, room: int, ascii_only:
     bar_width = min(60, width - name_width - value_width - 8)
     lines = []
     for number, (row, value) in enumerate(zip(rows, values, strict=True), start=1):
-        line = Text(f"{number:2}  ", DIM)
-        line.append(_cut(row.name, name_width), "")
+        line = Text.assemble((f"{number:2}  ", DIM), _cut(row.name, name_width))
         fraction = row.progress.fraction if row.progress else None
         if bar_width >= 5:
             done = 0 if fraction is None else int(fraction * bar_width)
@@ -183,19 +187,13 @@ def _conditions(rows: Sequence[ConditionRow], width: int, room: int, ascii_only:
 
 def _best_section(picture: Picture, width: int, ascii_only: bool) -> _Section:
     def lines(room: int) -> list[Text]:
-        if picture.best is None:
-            return [Text("no finite loss yet")]
-        curve = sparkline(
-            picture.descent,
-            picture.standing.evaluations,
-            max(1, width - 4),
-            max(1, room - 1),
-            ASCII if ascii_only else BLOCKS,
-        )
+        characters = ASCII if ascii_only else BLOCKS
+        evaluations = picture.standing.evaluations
+        curve = sparkline(picture.descent, evaluations, max(1, width - 4), max(1, room - 1), characters)
         return [_best(picture), *(Text(f"    {line}", QUIET) for line in curve)]
 
     height = (MOST_CURVE if len(picture.descent) > 1 else 1) if picture.best else 0
-    return _Section(1 + min(1, height), 1 + height, lines)
+    return _Section(1, 1 + min(1, height), 1 + height, lines)
 
 
 def _best(picture: Picture) -> Text:
@@ -213,7 +211,7 @@ def _best(picture: Picture) -> Text:
     return line
 
 
-def _living_section(picture: Picture) -> _Section:
+def _living_section(picture: Picture, width: int) -> _Section:
     standing = picture.standing
     heading = (
         f"{picture.alive:,} alive of {standing.started:,} started, {standing.converged:,} converged,"
@@ -221,20 +219,19 @@ def _living_section(picture: Picture) -> _Section:
     )
 
     def lines(room: int) -> list[Text]:
-        rows = picture.living
-        if picture.alive > room - 2:
-            rows = fewer(rows, room - 3)
-        table = [Text(heading, DIM), *_living(rows, picture.best.optimizer if picture.best else 0)]
+        rows = picture.living if picture.alive <= room - 2 else fewer(picture.living, max(0, room - 3))
+        table = [Text(heading, DIM), *_living(rows, picture.best.optimizer if picture.best else 0, width)]
         more = picture.alive - len(rows)
-        return [*table, Text(f"      and {more:,} more", DIM)] if more and room > 2 else table[:room]
+        return [*table, Text(f"      and {more:,} more", DIM)] if more else table
 
-    return _Section(3 if picture.alive else 1, 2 + picture.alive if picture.alive else 1, lines)
+    rows = 1 + picture.alive if picture.alive else 0  # one for the names of the columns
+    return _Section(1, 1 + min(3, rows), 1 + rows, lines)
 
 
-def _living(rows: Sequence[LivingRow], owner: int) -> list[Text]:
+def _living(rows: Sequence[LivingRow], owner: int, width: int) -> list[Text]:
     if not rows:
         return []
-    title_width = min(MOST_TITLE, max(8, *(len(row.title) for row in rows)))
+    title_width = max(9, min(width - OTHER_COLUMNS, max(len(row.title) for row in rows)))
     cells = [("#", "optimizer", "started", "calls", "latest loss", "best loss")]
     cells += [
         (
@@ -263,7 +260,7 @@ def _ends_section(picture: Picture) -> _Section:
         at_width = max(len(f"{row.evaluation:,}") for row in ends)
         return [Text("last ends", DIM), *(_end(row, at_width) for row in ends)]
 
-    return _Section(2, 1 + len(picture.ends) if picture.ends else 0, lines)
+    return _Section(2 if picture.ends else 0, 2, 1 + len(picture.ends), lines)
 
 
 def _end(row: EndRow, at_width: int) -> Text:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import deque
 
 from flows.reports.picture import (
-    MOST_ROWS,
+    MOST_ENDS,
+    MOST_LIVING,
     Best,
     EndRow,
     LivingRow,
@@ -43,7 +44,7 @@ class SessionSource:
         self._note()
         optimizers = session.manager.run.optimizers
         self._alive = {optimizer.number: optimizer for optimizer in optimizers if optimizer.is_alive}
-        self._ends: deque[EndRow] = deque(maxlen=MOST_ROWS)
+        self._ends: deque[EndRow] = deque(maxlen=MOST_ENDS)
 
     def listen(self, announce: Announce) -> None:
         """Told of every decision, in the session's thread."""
@@ -70,10 +71,11 @@ class SessionSource:
         combination = strategy.exit_condition_boolean_combination
         best = run.best
         alive = tuple(self._alive.values())
+        is_ending = bool(session.finish or session.pause or session.halted)
         return Picture(
             self._name,
             self._problem,
-            "ending" if session.finish or session.pause or session.halted else "running",
+            "ending" if is_ending else "running",
             standing,
             elapsed_s,
             session.failures,
@@ -84,9 +86,9 @@ class SessionSource:
             run.descent.steps,
             conditions,
             combination,
-            time_left(conditions, combination, rates.steady_per_s, elapsed_s),
+            None if is_ending else time_left(conditions, combination, rates.steady_per_s, elapsed_s),
             len(alive),
-            [*map(_living_row, fewer(alive, MOST_ROWS))],
+            [*map(_living_row, fewer(alive, MOST_LIVING))],
             [
                 row._replace(title=one_line(row.title), why=one_line(last_line(row.why)))
                 for row in tuple(self._ends)

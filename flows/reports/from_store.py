@@ -1,7 +1,7 @@
 """Pictures of any run, from its store alone: whoever works on it, wherever, and whether or not it goes on.
 
 Everything that is shown is counted from the rows of the journal, each of which is read once. What a store says may be
-hostile: nothing that it names is imported.
+hostile: nothing that it names is imported but exit conditions, of those that are installed here.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from flows.reports.picture import (
-    MOST_ROWS,
+    MOST_ENDS,
+    MOST_LIVING,
     Best,
     ConditionRow,
     EndRow,
@@ -41,11 +43,12 @@ from optim.losses import Losses
 from optim.outcome import Outcome
 from optim.progress import Standing
 from optim.registry import find
-from optim.store import EVALUATIONS, EVENTS, VALIDATIONS, RunFolder, Tail
+from optim.store import EVALUATIONS, EVENTS, VALIDATIONS, Holder, RunFolder, Tail
 
-State = Literal["running", "paused", "finished", "failed", "gone"]
-"""Status of a run; `gone`: it should be running, and nobody does."""
-
+GONE = "its process is gone"
+"""In place of the status: it should be running, and nobody works on it."""
+_NOT_HERE = (ShoalError, ValidationError, TypeError, KeyError, ImportError, AttributeError)
+"""What it may raise to make an exit condition that is of a package which is not here, or none at all."""
 _EVALUATION = ("optimizer", "loss", "outcome", "late", "probe", "started_s", "finished_s", "worker")
 _EVENT = ("evaluation", "kind", "optimizer", "text", "data")
 _MOST_RECENT = 4096
@@ -77,7 +80,7 @@ class StoreSource:
         StoreError: There is no run, or what is there is damaged.
 
     Attributes:
-        state: What it has come to.
+        state: Its status, or `GONE`.
     """
 
     def __init__(
@@ -95,13 +98,14 @@ class StoreSource:
         self._descent = Descent()
         self._alive: dict[int, _Optimizer] = {}
         self._suspended: dict[int, _Optimizer] = {}
-        self._ends: deque[EndRow] = deque(maxlen=MOST_ROWS)
+        self._ends: deque[EndRow] = deque(maxlen=MOST_ENDS)
         self._busy_s = 0.0
         self._latest_s = 0.0
         self._recent = Recent()
         self._recent.note(0.0, 0, 0.0)
         self._lately = np.empty((2, 0))
-        self.state: State = "running"
+        self.state = "running"
+        self._is_ticking = False
         self._absorb()
         self.look()
 
@@ -121,16 +125,17 @@ class StoreSource:
         Raises:
             StoreError: The run is gone, or what is there is damaged.
         """
-        is_held = (
-            self._folder is not None and self._folder.is_locked
-        )  # first: whoever ends writes, then lets go
+        # the lock first: who ends a run writes how it ended, and then lets go
+        holder = self._folder.holder() if self._folder else None
         if self._tail.look():
             self._absorb()
-        self.state = self._tail.attributes["status"]
-        if is_held:  # if it says something else, it is about to end, or to go on
-            self.state = "running"
-        elif self.state == "running" and self._folder is not None:
-            self.state = "gone"
+        self.state = one_line(self._tail.attributes["status"])
+        self._is_ticking = self.state == "running"
+        if holder is not None:
+            self._is_ticking &= not self._is_new(holder)
+            self.state = "running"  # if its status is another, it is about to end, or to go on
+        elif self._folder is not None and self.state == "running":
+            self.state, self._is_ticking = GONE, False
 
     def picture(self) -> Picture:
         """How it looked at the last look."""
@@ -155,7 +160,7 @@ class StoreSource:
         return Picture(
             self._name,
             one_line(self._tail.attributes["problem"]),
-            "its process is gone" if self.state == "gone" else one_line(self.state),
+            self.state,
             standing,
             elapsed_s,
             self._failures,
@@ -168,7 +173,7 @@ class StoreSource:
             combination,
             None if self.is_over else time_left(conditions, combination, rates.steady_per_s, elapsed_s),
             len(self._alive),
-            [_living_row(optimizer) for optimizer in fewer(self._alive.values(), MOST_ROWS)],
+            [_living_row(optimizer) for optimizer in fewer(self._alive.values(), MOST_LIVING)],
             tuple(self._ends),
         )
 
@@ -176,7 +181,14 @@ class StoreSource:
         """The run's clock: it goes on while somebody works on it."""
         began_at, began_s = self._attribute_s("session_began_at"), self._attribute_s("session_began_s")
         now_s = began_s + self._clock() - began_at
-        return max(now_s, self._latest_s) if not self.is_over and math.isfinite(now_s) else self._latest_s
+        return max(now_s, self._latest_s) if self._is_ticking and math.isfinite(now_s) else self._latest_s
+
+    def _is_new(self, holder: Holder) -> bool:
+        """Whether who holds the run has not begun to work on it: what the store says is of an earlier session."""
+        try:
+            return datetime.fromisoformat(holder.since).timestamp() > self._attribute_s("session_began_at")
+        except ValueError:  # it has not written yet who it is
+            return False
 
     def _attribute_s(self, name: str, otherwise: float = math.nan) -> float:
         value = self._tail.attributes.get(name, otherwise)
@@ -185,22 +197,21 @@ class StoreSource:
     def _conditions(self, standing: Standing) -> tuple[tuple[ConditionRow, ...], str | None]:
         """The exit conditions, and how they are combined."""
         settings = self._settings if isinstance(self._settings, dict) else {}
-        given, combination = (
-            settings.get("exit_conditions"),
-            settings.get("exit_condition_boolean_combination"),
-        )
+        given = settings.get("exit_conditions")
+        combination = settings.get("exit_condition_boolean_combination")
         rows: list[ConditionRow] = []
         for block in given if isinstance(given, list) else []:
             try:
                 kind = find(ExitCondition, str(block["type"]))  # type: ignore[type-abstract]
                 condition = kind.model_validate(block)
-            except (ShoalError, ValidationError, TypeError, KeyError):  # of a package that is not here
+            except _NOT_HERE:
                 rows.append(ConditionRow(one_line(block), None))
             else:
                 rows += condition_rows([condition], standing)
         try:
+            combination = combination if isinstance(combination, str) else None
             Combination(combination, len(rows))
-        except (ShoalError, TypeError):
+        except ShoalError:
             combination = None
         return tuple(row._replace(name=one_line(row.name)) for row in rows), combination
 
@@ -208,11 +219,12 @@ class StoreSource:
         for rows in self._tail.rows(EVENTS, _EVENT):
             for values in zip(*(rows[name].tolist() for name in _EVENT), strict=True):
                 self._take_event(*values)
-        for rows in self._tail.rows(EVALUATIONS, _EVALUATION):
-            self._take_evaluations(rows)
-        for rows in self._tail.rows(VALIDATIONS, ("loss", "outcome")):
+        for rows in self._tail.rows(VALIDATIONS, ("loss", "outcome", "started_s", "finished_s")):
             for loss in _good_losses(rows).tolist():
                 self._validations.add(loss)
+            self._busy_s += float(_took_s(rows).sum())
+        for rows in self._tail.rows(EVALUATIONS, _EVALUATION):
+            self._take_evaluations(rows)
 
     def _take_event(self, evaluation: int, kind: str, number: int, text: str, data: str) -> None:
         if kind == EventKind.SETTINGS_CHANGED:
@@ -267,8 +279,7 @@ class StoreSource:
     def _look_back(self, rows: Mapping[str, NDArray[Any]]) -> None:
         """Times: how late it is, how fast it went, and who worked."""
         finished_s = np.where(np.isfinite(rows["finished_s"]), rows["finished_s"], self._latest_s)
-        took_s = finished_s - rows["started_s"]
-        busy_s = self._busy_s + np.cumsum(np.where(took_s > 0, took_s, 0.0))
+        busy_s = self._busy_s + np.cumsum(_took_s(rows))
         at_s = np.maximum.accumulate(finished_s)
         for place in np.unique(np.linspace(0, len(at_s) - 1, _LOOKS, dtype=int)).tolist():
             self._recent.note(float(at_s[place]), self._evaluations + place + 1, float(busy_s[place]))
@@ -292,6 +303,12 @@ def _good_losses(rows: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
     """The losses; inf where there is no finite one."""
     is_good = (rows["outcome"] == Outcome.OK) & np.isfinite(rows["loss"])
     return np.where(is_good, rows["loss"], np.inf)
+
+
+def _took_s(rows: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """How long each took; 0 where nothing ran."""
+    took_s = rows["finished_s"] - rows["started_s"]
+    return np.where(np.isfinite(took_s) & (took_s > 0), took_s, 0.0)
 
 
 def _object(text: str) -> dict[str, Any]:

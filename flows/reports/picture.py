@@ -16,13 +16,19 @@ from optim.exit_conditions.base import ExitCondition
 from optim.printable import printable
 from optim.progress import EVALUATIONS, SECONDS, Progress, Standing
 
-MOST_ROWS = 200
-"""So many living optimizers are looked at, those with the best losses; and so many of the latest ends."""
+LINE_EVERY_S = 5.0
+"""Without a terminal, there is a line of progress this often."""
+MOST_LIVING = 100
+"""So many living optimizers are in a picture, those with the best losses."""
+MOST_ENDS = 50
+"""So many of the latest ends."""
 LEAST_COUNT = 10
 """From fewer optimizers, or whatever else is counted, nobody can tell how fast they come."""
 
 LONGEST_S = 100 * 365 * 86400.0
 """Of what takes longer nobody wants to know when it ends."""
+MOST_TEXT = 1000
+"""Of longer text from elsewhere nobody sees the end."""
 HUGE = 1e100
 """As good as any larger number, which may be too large to count with."""
 
@@ -189,7 +195,7 @@ def fewer(rows: Iterable[_Row], most: int) -> list[_Row]:
 
 def one_line(text: object) -> str:
     """Text from elsewhere as a part of a line."""
-    return " ".join(printable(str(text)).split())
+    return " ".join(printable(str(text)[:MOST_TEXT]).split())
 
 
 def loss_text(loss: float) -> str:

@@ -1,4 +1,4 @@
-"""Runs that somebody hostile has made, in front of people: `list`, `show` and `export`.
+"""Runs that somebody hostile has made, in front of people: `list`, `show`, `watch` and `export`.
 
 Invariants: none of them imports or runs what a store names; what a terminal would obey is spelled out; nothing is
 written outside the folder of an export; whatever is wrong with a store is one message.
@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 from flows.cli import shoal
 from flows.crashed import mark_crashed
 from flows.export import export
+from flows.reports.from_store import StoreSource
+from flows.reports.picture import progress_line
 from flows.stored_run import first_settings
 from optim.errors import ExportError, ExportExistsError, ShoalError, StoreError
 from optim.journal import EvaluationRow, EventKind, EventRow
@@ -74,6 +76,7 @@ def commands(location: Path, target: Path) -> list[list[str]]:
         ["show", "evil", "--optimizer", "1", *place],
         ["show", "evil", "--json", *place],
         ["show", "evil", "--json", "--optimizer", "1", *place],
+        ["watch", "evil", *place],
         ["export", "evil", str(target), "--csv", *place],
     ]
 
@@ -142,7 +145,7 @@ def test_nothing_that_a_store_names_is_imported(location, tmp_path) -> None:
         "import sys; from flows.cli import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
     )
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{code}", "PREFECT_HOME": str(tmp_path)}
-    for arguments in (commands(location, tmp_path / "out")[0], commands(location, tmp_path / "out")[5]):
+    for arguments in (words for words in commands(location, tmp_path / "out") if words[0] != "show"):
         done = subprocess.run(
             [sys.executable, "-c", script, *arguments],
             env=environment,
@@ -208,6 +211,8 @@ def test_whatever_the_attributes_say_a_run_is_exported_or_refused(name, value, i
     path.write_text(json.dumps({**document, "attributes": attributes | own}))
     with suppress(ShoalError):
         export("evil", open_run(path.parent), location / "out", with_csv=True, overwrite=True)
+    with suppress(ShoalError):
+        progress_line(StoreSource("evil", str(path.parent), None).picture())
 
 
 @pytest.mark.parametrize("x", [np.nan, np.inf, -1e308])

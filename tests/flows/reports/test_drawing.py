@@ -117,7 +117,7 @@ PICTURES = {"usual": PICTURE, "empty": EMPTY, "crowd": CROWD}
 
 @pytest.mark.parametrize("name", PICTURES)
 @given(width=st.integers(1, 200), height=st.integers(1, 70))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_no_terminal_is_too_small(name, width, height):
     lines = drawn(PICTURES[name], width, height)
     assert 1 <= len(lines) <= max(1, height - 1)
