@@ -59,7 +59,7 @@ def command(name: str, location: str | None, interval: float, once: bool) -> Non
         except KeyboardInterrupt:
             click.echo(f"{name} goes on without you.", err=True)
             raise
-    console.print(Drawing(source.picture, below=4))
+    console.print(Drawing(source.snapshot, below=4))
     for line in _ending(name, source):
         console.print(line, soft_wrap=True)
     if source.state == GONE and folder is not None:
@@ -75,7 +75,7 @@ def _follow(source: StoreSource, console: Console, interval_s: float) -> None:
     if not console.is_terminal:
         _print_lines(source, interval_s)
         return
-    with Live(Drawing(source.picture), console=console, auto_refresh=False, transient=True) as live:
+    with Live(Drawing(source.snapshot), console=console, auto_refresh=False, transient=True) as live:
         while not source.is_over:
             live.refresh()
             time.sleep(interval_s)
@@ -83,12 +83,12 @@ def _follow(source: StoreSource, console: Console, interval_s: float) -> None:
 
 
 def _print_lines(source: StoreSource, interval_s: float) -> None:
-    from flows.reports.picture import LINE_EVERY_S, progress_line
+    from flows.reports.snapshot import LINE_EVERY_S, progress_line
 
     next_s = 0.0
     while not source.is_over:
         if time.monotonic() >= next_s:
-            click.echo(f"[{time.strftime('%d.%m|%H:%M:%S')}] {progress_line(source.picture())}")
+            click.echo(f"[{time.strftime('%d.%m|%H:%M:%S')}] {progress_line(source.snapshot())}")
             next_s = time.monotonic() + LINE_EVERY_S
         time.sleep(interval_s)
         source.look()

@@ -14,8 +14,8 @@ from rich.console import Console, Group
 from flows.pictures.reading import read_picture
 from flows.pictures.static import static_losses
 from flows.reports.findings import findings
-from flows.reports.picture import ConditionRow, loss_text, owner_text
 from flows.reports.report import last_line, listed
+from flows.reports.snapshot import ConditionRow, loss_text, owner_text
 from flows.reports.summary import RunSummary, summarize
 from optim.combination import Combination
 from optim.progress import Progress

@@ -14,7 +14,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from flows.dashboard.artifacts import Conditions, Content, contents, key_of
 from flows.records import impatient_client
-from flows.reports.picture import condition_rows
+from flows.reports.snapshot import condition_rows
 from flows.run import OpenRun
 from optim.errors import ShoalError
 from optim.store import open_run

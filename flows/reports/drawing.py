@@ -1,4 +1,4 @@
-"""Draws a picture of a run into whatever room a terminal has, the important things first."""
+"""Draws a snapshot of a run into whatever room a terminal has, the important things first."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from flows.durations import in_words
-from flows.reports.picture import (
+from flows.reports.report import END_STYLES
+from flows.reports.snapshot import (
     ConditionRow,
     EndRow,
     LivingRow,
-    Picture,
+    Snapshot,
     fewer,
     loss_text,
     owner_text,
     speed,
 )
-from flows.reports.report import END_STYLES
 from flows.reports.sparkline import ASCII, BLOCKS, is_log, sparkline
 
 DIM, QUIET = "dim", "cyan"
@@ -48,14 +48,14 @@ WIDEST = 120
 
 
 class Drawing:
-    """What rich prints of a picture, anew for the size that the terminal has at that moment.
+    """What rich prints of a snapshot, anew for the size that the terminal has at that moment.
 
     Args:
-        take: Takes the picture.
+        take: Takes the snapshot.
         below: So many lines of the terminal stay free.
     """
 
-    def __init__(self, take: Callable[[], Picture], below: int = 1) -> None:
+    def __init__(self, take: Callable[[], Snapshot], below: int = 1) -> None:
         self._take = take
         self._below = below
 
@@ -84,15 +84,15 @@ class _Section(NamedTuple):
     lines: Callable[[int], list[Text]]
 
 
-def draw(picture: Picture, width: int, height: int, ascii_only: bool = False) -> list[Text]:
+def draw(snapshot: Snapshot, width: int, height: int, ascii_only: bool = False) -> list[Text]:
     """The lines of a drawing, at most `height` (1 or more); those that are wider than `width` are to be cut."""
     width = min(width, WIDEST)
     sections = [
-        _Section(1, 2, 2, lambda _: _head(picture, width)),
-        _conditions_section(picture, width, ascii_only),
-        _best_section(picture, width, ascii_only),
-        _living_section(picture, width),
-        _ends_section(picture),
+        _Section(1, 2, 2, lambda _: _head(snapshot, width)),
+        _conditions_section(snapshot, width, ascii_only),
+        _best_section(snapshot, width, ascii_only),
+        _living_section(snapshot, width),
+        _ends_section(snapshot),
     ]
     gap = 1 if height >= AIRY_FROM else 0
     lines: list[Text] = []
@@ -124,44 +124,44 @@ def _rooms(sections: Sequence[_Section], height: int, gap: int) -> list[int]:
     return rooms
 
 
-def _head(picture: Picture, width: int) -> list[Text]:
+def _head(snapshot: Snapshot, width: int) -> list[Text]:
     """Which run, how it stands, and how fast it goes."""
-    title = Text.assemble((picture.name, "bold"), (f"  {picture.problem}", DIM))
+    title = Text.assemble((snapshot.name, "bold"), (f"  {snapshot.problem}", DIM))
     state = Text.assemble(
-        (picture.state, STATES.get(picture.state, "")), (f"  {in_words(picture.elapsed_s)}", DIM)
+        (snapshot.state, STATES.get(snapshot.state, "")), (f"  {in_words(snapshot.elapsed_s)}", DIM)
     )
-    facts = [Text.assemble((f"{picture.standing.evaluations:,}", "bold"), " evaluations")]
-    if picture.rates.per_s is not None:
-        facts.append(Text(speed(picture.rates.per_s)))
-    if picture.workers:
-        facts.append(Text(_workers(picture)))
-    if picture.failures:
-        facts.append(Text(f"{picture.failures:,} failed", "red"))
+    facts = [Text.assemble((f"{snapshot.standing.evaluations:,}", "bold"), " evaluations")]
+    if snapshot.rates.per_s is not None:
+        facts.append(Text(speed(snapshot.rates.per_s)))
+    if snapshot.workers:
+        facts.append(Text(_workers(snapshot)))
+    if snapshot.failures:
+        facts.append(Text(f"{snapshot.failures:,} failed", "red"))
     return [_apart(title, state, width), Text("   ").join(facts)]
 
 
-def _workers(picture: Picture) -> str:
-    words = f"{picture.workers} worker{'s' if picture.workers > 1 else ''}"
-    if picture.rates.busy is not None:
-        words += f" {min(1.0, picture.rates.busy / picture.workers):.0%} busy"
-    return words if picture.in_flight is None else f"{words}, {picture.in_flight} in flight"
+def _workers(snapshot: Snapshot) -> str:
+    words = f"{snapshot.workers} worker{'s' if snapshot.workers > 1 else ''}"
+    if snapshot.rates.busy is not None:
+        words += f" {min(1.0, snapshot.rates.busy / snapshot.workers):.0%} busy"
+    return words if snapshot.in_flight is None else f"{words}, {snapshot.in_flight} in flight"
 
 
-def _conditions_section(picture: Picture, width: int, ascii_only: bool) -> _Section:
-    count = len(picture.conditions)
+def _conditions_section(snapshot: Snapshot, width: int, ascii_only: bool) -> _Section:
+    count = len(snapshot.conditions)
 
     def lines(room: int) -> list[Text]:
-        return [_ending(picture, width), *_conditions(picture.conditions, width, room - 1, ascii_only)]
+        return [_ending(snapshot, width), *_conditions(snapshot.conditions, width, room - 1, ascii_only)]
 
     return _Section(2 if count else 0, 1 + min(count, FIRST_CONDITIONS), 1 + count, lines)
 
 
-def _ending(picture: Picture, width: int) -> Text:
+def _ending(snapshot: Snapshot, width: int) -> Text:
     """The heading of the exit conditions."""
-    words = f"ends when {picture.combination}" if picture.combination else "ends when any is met"
-    if len(picture.conditions) == 1:
+    words = f"ends when {snapshot.combination}" if snapshot.combination else "ends when any is met"
+    if len(snapshot.conditions) == 1:
         words = "ends when it is met"
-    return _apart(Text(words, DIM), Text(str(picture.left or "")), width)
+    return _apart(Text(words, DIM), Text(str(snapshot.left or "")), width)
 
 
 def _conditions(rows: Sequence[ConditionRow], width: int, room: int, ascii_only: bool) -> list[Text]:
@@ -185,46 +185,46 @@ def _conditions(rows: Sequence[ConditionRow], width: int, room: int, ascii_only:
     return _with_rest(lines, room, "condition")
 
 
-def _best_section(picture: Picture, width: int, ascii_only: bool) -> _Section:
+def _best_section(snapshot: Snapshot, width: int, ascii_only: bool) -> _Section:
     def lines(room: int) -> list[Text]:
         characters = ASCII if ascii_only else BLOCKS
-        evaluations = picture.standing.evaluations
-        curve = sparkline(picture.descent, evaluations, max(1, width - 4), max(1, room - 1), characters)
-        return [_best(picture), *(Text(f"    {line}", QUIET) for line in curve)]
+        evaluations = snapshot.standing.evaluations
+        curve = sparkline(snapshot.descent, evaluations, max(1, width - 4), max(1, room - 1), characters)
+        return [_best(snapshot), *(Text(f"    {line}", QUIET) for line in curve)]
 
-    height = (MOST_CURVE if len(picture.descent) > 1 else 1) if picture.best else 0
+    height = (MOST_CURVE if len(snapshot.descent) > 1 else 1) if snapshot.best else 0
     return _Section(1, 1 + min(1, height), 1 + height, lines)
 
 
-def _best(picture: Picture) -> Text:
-    best, validations = picture.best, picture.standing.validations
+def _best(snapshot: Snapshot) -> Text:
+    best, validations = snapshot.best, snapshot.standing.validations
     if best is None:
         return Text("no finite loss yet")
     line = Text.assemble(
         "best ", (loss_text(best.loss), "bold"), f" by {owner_text(best.optimizer)} at {best.evaluation:,}"
     )
-    if len(picture.descent) > 1:
-        line.append(f", from {picture.descent[0].loss:.6g}", DIM)
-        line.append(" (log scale)" if is_log(picture.descent) else "", DIM)
+    if len(snapshot.descent) > 1:
+        line.append(f", from {snapshot.descent[0].loss:.6g}", DIM)
+        line.append(" (log scale)" if is_log(snapshot.descent) else "", DIM)
     if len(validations):
         line.append(f"   validation {loss_text(validations.lowest_until(len(validations)))}")
     return line
 
 
-def _living_section(picture: Picture, width: int) -> _Section:
-    standing = picture.standing
+def _living_section(snapshot: Snapshot, width: int) -> _Section:
+    standing = snapshot.standing
     heading = (
-        f"{picture.alive:,} alive of {standing.started:,} started, {standing.converged:,} converged,"
+        f"{snapshot.alive:,} alive of {standing.started:,} started, {standing.converged:,} converged,"
         f" {standing.stopped:,} stopped"
     )
 
     def lines(room: int) -> list[Text]:
-        rows = picture.living if picture.alive <= room - 2 else fewer(picture.living, max(0, room - 3))
-        table = [Text(heading, DIM), *_living(rows, picture.best.optimizer if picture.best else 0, width)]
-        more = picture.alive - len(rows)
+        rows = snapshot.living if snapshot.alive <= room - 2 else fewer(snapshot.living, max(0, room - 3))
+        table = [Text(heading, DIM), *_living(rows, snapshot.best.optimizer if snapshot.best else 0, width)]
+        more = snapshot.alive - len(rows)
         return [*table, Text(f"      and {more:,} more", DIM)] if more else table
 
-    rows = 1 + picture.alive if picture.alive else 0  # one for the names of the columns
+    rows = 1 + snapshot.alive if snapshot.alive else 0  # one for the names of the columns
     return _Section(1, 1 + min(3, rows), 1 + rows, lines)
 
 
@@ -254,13 +254,13 @@ def _living(rows: Sequence[LivingRow], owner: int, width: int) -> list[Text]:
     ]
 
 
-def _ends_section(picture: Picture) -> _Section:
+def _ends_section(snapshot: Snapshot) -> _Section:
     def lines(room: int) -> list[Text]:
-        ends = picture.ends[: room - 1]
+        ends = snapshot.ends[: room - 1]
         at_width = max(len(f"{row.evaluation:,}") for row in ends)
         return [Text("last ends", DIM), *(_end(row, at_width) for row in ends)]
 
-    return _Section(2 if picture.ends else 0, 2, 1 + len(picture.ends), lines)
+    return _Section(2 if snapshot.ends else 0, 2, 1 + len(snapshot.ends), lines)
 
 
 def _end(row: EndRow, at_width: int) -> Text:

@@ -1,4 +1,4 @@
-"""Pictures of a run that this process works on.
+"""Snapshots of a run that this process works on.
 
 The view's thread takes them, and only reads: the session's own thread does nothing for it but count.
 """
@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from collections import deque
 
-from flows.reports.picture import (
+from flows.reports.recent import Recent
+from flows.reports.report import last_line
+from flows.reports.snapshot import (
     MOST_ENDS,
     MOST_LIVING,
     Best,
     EndRow,
     LivingRow,
-    Picture,
+    Snapshot,
     condition_rows,
     fewer,
     one_line,
     time_left,
 )
-from flows.reports.recent import Recent
-from flows.reports.report import last_line
 from optim.journal import END_KINDS, EventKind
 from optim.messages import Announce
 from optim.session import Session
@@ -28,7 +28,7 @@ from optim.views import OptimizerView
 
 
 class SessionSource:
-    """Takes pictures of a session.
+    """Takes snapshots of a session.
 
     Args:
         name: Of the run.
@@ -60,7 +60,7 @@ class SessionSource:
             row = EndRow(number, optimizer.title, evaluation, announce.kind, announce.text)
             self._ends.appendleft(row)
 
-    def picture(self) -> Picture:
+    def snapshot(self) -> Snapshot:
         """How it looks now."""
         session = self._session
         run, strategy = session.manager.run, session.manager.strategy
@@ -72,7 +72,7 @@ class SessionSource:
         best = run.best
         alive = tuple(self._alive.values())
         is_ending = bool(session.finish or session.pause or session.halted)
-        return Picture(
+        return Snapshot(
             self._name,
             self._problem,
             "ending" if is_ending else "running",

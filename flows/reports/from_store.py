@@ -1,4 +1,4 @@
-"""Pictures of any run, from its store alone: whoever works on it, wherever, and whether or not it goes on.
+"""Snapshots of any run, from its store alone: whoever works on it, wherever, and whether or not it goes on.
 
 Everything that is shown is counted from the rows of the journal, each of which is read once. What a store says may be
 hostile: nothing that it names is imported but exit conditions, of those that are installed here.
@@ -19,21 +19,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from flows.reports.picture import (
+from flows.reports.recent import LEAST_S, Recent
+from flows.reports.report import last_line
+from flows.reports.snapshot import (
     MOST_ENDS,
     MOST_LIVING,
     Best,
     ConditionRow,
     EndRow,
     LivingRow,
-    Picture,
+    Snapshot,
     condition_rows,
     fewer,
     one_line,
     time_left,
 )
-from flows.reports.recent import LEAST_S, Recent
-from flows.reports.report import last_line
 from optim.combination import Combination
 from optim.descent import Descent
 from optim.errors import ShoalError
@@ -68,7 +68,7 @@ class _Optimizer:
 
 
 class StoreSource:
-    """Takes pictures of a run that somebody else works on.
+    """Takes snapshots of a run that somebody else works on.
 
     Args:
         name: Of the run.
@@ -137,7 +137,7 @@ class StoreSource:
         elif self._folder is not None and self.state == "running":
             self.state, self._is_ticking = GONE, False
 
-    def picture(self) -> Picture:
+    def snapshot(self) -> Snapshot:
         """How it looked at the last look."""
         elapsed_s = self._elapsed_s()
         began_s = min(elapsed_s, self._attribute_s("session_began_s", 0.0))
@@ -157,7 +157,7 @@ class StoreSource:
         rates = self._recent.rates(at_s, self._evaluations, self._busy_s)
         conditions, combination = self._conditions(standing)
         finished_s, workers = self._lately
-        return Picture(
+        return Snapshot(
             self._name,
             one_line(self._tail.attributes["problem"]),
             self.state,

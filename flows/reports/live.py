@@ -13,7 +13,7 @@ from rich.live import Live
 
 from flows.reports.drawing import Drawing
 from flows.reports.from_session import SessionSource
-from flows.reports.picture import LINE_EVERY_S, progress_line
+from flows.reports.snapshot import LINE_EVERY_S, progress_line
 
 REFRESHES_PER_S = 2
 """A drawing takes 2 to 4 ms, which a loss in this process waits for; and who could read faster?"""
@@ -22,7 +22,7 @@ REFRESHES_PER_S = 2
 @contextmanager
 def live_view(source: SessionSource, console: Console) -> Iterator[None]:
     """Show the session's progress until the context ends."""
-    drawing = Drawing(source.picture)
+    drawing = Drawing(source.snapshot)
     with Live(drawing, console=console, refresh_per_second=REFRESHES_PER_S, transient=True):
         yield
 
@@ -36,7 +36,7 @@ def progress_lines(
 
     def follow() -> None:
         while not over.wait(every_s):
-            logger.info("%s", progress_line(source.picture()))
+            logger.info("%s", progress_line(source.snapshot()))
 
     # In a copy of this context: Prefect finds there which flow run, and which server, a line belongs to.
     context = copy_context()
@@ -47,4 +47,4 @@ def progress_lines(
     finally:
         over.set()
         thread.join()
-        logger.info("%s", progress_line(source.picture()))
+        logger.info("%s", progress_line(source.snapshot()))

@@ -17,12 +17,14 @@ from tests.bench.measurement import Measurement
 from tests.bench.peers import peers
 from tests.bench.pool import pool
 from tests.bench.start import start
+from tests.bench.steady import steady
 from tests.bench.tracked import tracked
 from tests.bench.whole_runs import whole_runs
 from tests.bench.width import width
 
 BENCHMARKS: dict[str, Callable[[], list[Measurement]]] = {
-    each.__name__: each for each in (start, in_process, peers, width, length, pool, tracked, whole_runs)
+    each.__name__: each
+    for each in (start, in_process, peers, width, length, pool, tracked, whole_runs, steady)
 }
 
 

@@ -99,7 +99,7 @@ def whole_runs() -> list[Measurement]:
             for ideal, (loss_s, evaluations) in zip(IDEALS.values(), IDEAL_LOOPS, strict=True):
                 rates[ideal].append(ideal_rate(loss_s, evaluations))
             for name, case in CASES.items():
-                settings = _settings(case, Path(home, str(each)), cluster.scheduler_address)
+                settings = settings_of(case, Path(home, str(each)), cluster.scheduler_address)
                 rates[name].append(_rate(settings))
     ideals = [Measurement(ideal, rates[ideal]) for ideal in IDEALS.values()]
     return ideals + [
@@ -108,7 +108,8 @@ def whole_runs() -> list[Measurement]:
     ]
 
 
-def _settings(case: Case, location: Path, address: str) -> RunSettings:
+def settings_of(case: Case, location: Path, address: str) -> RunSettings:
+    """Of a run of `case` on a cluster, whose folder is in `location`."""
     return RunSettings.model_validate(
         {
             "problem": f"tests.bench.whole_runs:{case.loss}",

@@ -24,7 +24,7 @@ from flows.cli import shoal
 from flows.crashed import mark_crashed
 from flows.export import export
 from flows.reports.from_store import StoreSource
-from flows.reports.picture import progress_line
+from flows.reports.snapshot import progress_line
 from flows.stored_run import first_settings
 from optim.errors import ExportError, ExportExistsError, ShoalError, StoreError
 from optim.journal import EvaluationRow, EventKind, EventRow

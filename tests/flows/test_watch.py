@@ -118,7 +118,7 @@ def test_it_follows_a_run_to_its_end(place):
     assert "150 evaluations" in out
     assert "150 / 150" in out
     assert out.splitlines()[-1] == "one has finished: MaxTotalFunctionCalls(fmax=150): 150 evaluations of 150"
-    # and now that it has finished, the same final picture
+    # and now that it has finished, the same final snapshot
     code, text = call("one")
     assert code == 0
     assert text.splitlines()[-1] == out.splitlines()[-1]

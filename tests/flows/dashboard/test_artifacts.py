@@ -13,7 +13,7 @@ from base64 import b64decode
 import pytest
 
 from flows.dashboard.artifacts import Conditions, contents, key_of
-from flows.reports.picture import ConditionRow
+from flows.reports.snapshot import ConditionRow
 from optim.progress import Progress
 from optim.store import open_run
 

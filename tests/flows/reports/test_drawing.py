@@ -1,6 +1,6 @@
-"""A picture, drawn into any terminal.
+"""A snapshot, drawn into any terminal.
 
-Invariants: never more lines or columns than there are, whatever the size and the picture; the important things first;
+Invariants: never more lines or columns than there are, whatever the size and the snapshot; the important things first;
 what does not fit is counted; a terminal without such characters gets others.
 """
 
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from flows.reports.drawing import Drawing
-from flows.reports.picture import Best, ConditionRow, EndRow, LivingRow, Picture, TimeLeft
 from flows.reports.recent import Rates
+from flows.reports.snapshot import Best, ConditionRow, EndRow, LivingRow, Snapshot, TimeLeft
 from optim.descent import Step
 from optim.losses import Losses
 from optim.progress import Progress, Standing
@@ -26,7 +26,7 @@ CONDITIONS = (
     ConditionRow("TargetFunctionValue(target=0.1)", Progress(0.311186)),
     ConditionRow("FromElsewhere()", None),
 )
-PICTURE = Picture(
+SNAPSHOT = Snapshot(
     "first",
     "lj_argon",
     "running",
@@ -49,7 +49,7 @@ PICTURE = Picture(
     [EndRow(8, "CMAES", 1100, "stopped", "MaxStepSize: too small"), EndRow(1, "b", 9, "crashed", "oh no")],
 )
 EMPTY = dataclasses.replace(
-    PICTURE,
+    SNAPSHOT,
     standing=Standing(0, 0, 0, 0, [], math.inf, Losses()),
     rates=Rates(),
     best=None,
@@ -62,7 +62,7 @@ EMPTY = dataclasses.replace(
     workers=0,
 )
 CROWD = dataclasses.replace(
-    PICTURE,
+    SNAPSHOT,
     alive=1000,
     living=[
         LivingRow(n, "a label that is too long for any column " * 3, n, n, 1.0, 1.0 / n)
@@ -73,11 +73,11 @@ CROWD = dataclasses.replace(
 )
 
 
-def drawn(picture, width, height, **options):
+def drawn(snapshot, width, height, **options):
     """The lines that a terminal of that size shows, the last of which stays free."""
     file = io.StringIO()
     console = Console(file=file, width=width, height=height, **options)
-    console.print(Drawing(lambda: picture))
+    console.print(Drawing(lambda: snapshot))
     return file.getvalue().splitlines()
 
 
@@ -109,10 +109,10 @@ last ends
 
 
 def test_a_usual_terminal_shows_everything_there_is_to_know():
-    assert [line.rstrip() for line in drawn(PICTURE, 80, 24)] == USUAL.splitlines()
+    assert [line.rstrip() for line in drawn(SNAPSHOT, 80, 24)] == USUAL.splitlines()
 
 
-PICTURES = {"usual": PICTURE, "empty": EMPTY, "crowd": CROWD}
+PICTURES = {"usual": SNAPSHOT, "empty": EMPTY, "crowd": CROWD}
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -126,8 +126,8 @@ def test_no_terminal_is_too_small(name, width, height):
 
 
 def test_a_small_terminal_shows_the_important_things():
-    assert drawn(PICTURE, 80, 3) == drawn(PICTURE, 80, 30)[:2]
-    text = "\n".join(drawn(PICTURE, 80, 9))
+    assert drawn(SNAPSHOT, 80, 3) == drawn(SNAPSHOT, 80, 30)[:2]
+    text = "\n".join(drawn(SNAPSHOT, 80, 9))
     assert "MaxTotalFunctionCalls(fmax=2500)" in text
     assert "last ends" not in text
 
@@ -164,7 +164,7 @@ def test_a_terminal_without_such_characters_gets_others():
 
     file = Old()
     console = Console(file=file, width=80, height=40)
-    console.print(Drawing(lambda: PICTURE))
+    console.print(Drawing(lambda: SNAPSHOT))
     assert "━" not in file.getvalue()
     assert "######" in file.getvalue()
 
@@ -172,6 +172,6 @@ def test_a_terminal_without_such_characters_gets_others():
 def test_the_owner_of_the_best_stands_out():
     file = io.StringIO()
     console = Console(file=file, width=80, height=40, force_terminal=True, color_system="truecolor")
-    console.print(Drawing(lambda: PICTURE))
+    console.print(Drawing(lambda: SNAPSHOT))
     (line,) = [line for line in file.getvalue().splitlines() if "Nelder-Mead" in line]
     assert line.startswith("\x1b[1m")

@@ -1,7 +1,7 @@
 """The living session and the store show the same run.
 
-Invariants: whenever everything is committed, both pictures agree in all that both can know; a store is read row by
-row, each once; what a run has come to is told from its status and its lock; whatever a store says, there is a picture.
+Invariants: whenever everything is committed, both snapshots agree in all that both can know; a store is read row by
+row, each once; what a run has come to is told from its status and its lock; whatever a store says, there is a snapshot.
 """
 
 import json
@@ -12,7 +12,7 @@ import pytest
 
 from flows.reports.from_session import SessionSource
 from flows.reports.from_store import GONE, StoreSource
-from flows.reports.picture import progress_line
+from flows.reports.snapshot import progress_line
 from flows.settings import RunSettings
 from optim.journal import EventKind, EventRow
 from optim.manager import Manager
@@ -99,22 +99,22 @@ def place(tmp_path):
     made.lock.release()
 
 
-def known_to_both(picture):
-    standing = picture.standing
+def known_to_both(snapshot):
+    standing = snapshot.standing
     validations = [standing.validations.lowest_until(n + 1) for n in range(len(standing.validations))]
     return {
         "standing": standing._replace(validations=validations, stopped_before=[*standing.stopped_before]),
-        "best": picture.best,
-        "descent": [*picture.descent],
-        "conditions": picture.conditions,
-        "combination": picture.combination,
-        "alive": picture.alive,
-        "living": repr(picture.living),
-        "ends": [*picture.ends],
-        "elapsed_s": picture.elapsed_s,
-        "failures": picture.failures,
-        "workers": picture.workers,
-        "state": picture.state,
+        "best": snapshot.best,
+        "descent": [*snapshot.descent],
+        "conditions": snapshot.conditions,
+        "combination": snapshot.combination,
+        "alive": snapshot.alive,
+        "living": repr(snapshot.living),
+        "ends": [*snapshot.ends],
+        "elapsed_s": snapshot.elapsed_s,
+        "failures": snapshot.failures,
+        "workers": snapshot.workers,
+        "state": snapshot.state,
     }
 
 
@@ -123,12 +123,12 @@ def test_both_show_the_same_all_along(place):
     for count in (1, 1, 7, 60, 90, 100):
         place.evaluate(count)
         stored.look()
-        assert known_to_both(stored.picture()) == known_to_both(place.living.picture())
-    picture = stored.picture()
-    assert picture.failures > 0
-    assert picture.ends
-    assert len(picture.standing.validations) > 1
-    assert {row.title for row in picture.ends} == {"Nelder-Mead", "evolution"}
+        assert known_to_both(stored.snapshot()) == known_to_both(place.living.snapshot())
+    snapshot = stored.snapshot()
+    assert snapshot.failures > 0
+    assert snapshot.ends
+    assert len(snapshot.standing.validations) > 1
+    assert {row.title for row in snapshot.ends} == {"Nelder-Mead", "evolution"}
 
 
 def test_who_attaches_late_sees_what_who_was_there_sees(place):
@@ -136,7 +136,7 @@ def test_who_attaches_late_sees_what_who_was_there_sees(place):
     for _ in range(5):
         place.evaluate(40)
         stored.look()
-    assert known_to_both(place.stored().picture()) == known_to_both(stored.picture())
+    assert known_to_both(place.stored().snapshot()) == known_to_both(stored.snapshot())
 
 
 def test_each_row_is_read_once(place, monkeypatch):
@@ -162,41 +162,41 @@ def test_both_tell_speed_workers_and_when_it_will_end(place):
     stored = place.stored()
     for _ in range(10):
         place.evaluate(20)
-        place.living.picture()
+        place.living.snapshot()
         stored.look()
-    for picture in (stored.picture(), place.living.picture()):
-        assert picture.rates.per_s == pytest.approx(8, rel=0.3)
-        assert picture.rates.busy == pytest.approx(1.0, rel=0.15)
-        assert picture.workers == 1
-        assert picture.left.by.startswith("MaxTotalFunctionCalls at ")
-        assert "failed), best" in progress_line(picture)
-        assert progress_line(picture).endswith(str(picture.left))
+    for snapshot in (stored.snapshot(), place.living.snapshot()):
+        assert snapshot.rates.per_s == pytest.approx(8, rel=0.3)
+        assert snapshot.rates.busy == pytest.approx(1.0, rel=0.15)
+        assert snapshot.workers == 1
+        assert snapshot.left.by.startswith("MaxTotalFunctionCalls at ")
+        assert "failed), best" in progress_line(snapshot)
+        assert progress_line(snapshot).endswith(str(snapshot.left))
 
 
 def test_the_clock_of_a_run_goes_on_while_somebody_works_on_it(place):
     place.evaluate(10)
     stored = place.stored()
-    before_s = stored.picture().elapsed_s
+    before_s = stored.snapshot().elapsed_s
     place.now_s += 100.0
-    assert stored.picture().elapsed_s == pytest.approx(before_s + 100.0)
-    assert stored.picture().standing.session_s == pytest.approx(before_s + 50.0)
+    assert stored.snapshot().elapsed_s == pytest.approx(before_s + 100.0)
+    assert stored.snapshot().standing.session_s == pytest.approx(before_s + 50.0)
     place.end(status="paused", reason="enough")
     stored.look()
-    assert stored.picture().elapsed_s == pytest.approx(before_s)
+    assert stored.snapshot().elapsed_s == pytest.approx(before_s)
 
 
 @pytest.mark.parametrize("status", ["paused", "running"])
 def test_who_is_about_to_go_on_with_a_run_does_not_make_its_clock_run(place, status):
     place.evaluate(10)
     watch = StoreSource("one", str(place.folder.store), place.folder, lambda: 4e9 + 77.0)
-    assert watch.picture().elapsed_s == 127.0
+    assert watch.snapshot().elapsed_s == 127.0
     # what was before the lock was taken is of an earlier session, and a run that is paused has none
     began_at = 1000.0 if status == "running" else 4e9
     place.writer.set_attributes(status=status, session_began_at=began_at)
     place.writer.flush()
     watch.look()
     assert not watch.is_over
-    assert watch.picture().elapsed_s == pytest.approx(place.now_s)
+    assert watch.snapshot().elapsed_s == pytest.approx(place.now_s)
 
 
 @pytest.mark.parametrize("status", ["paused", "finished", "failed"])
@@ -209,14 +209,14 @@ def test_a_run_is_over_once_nobody_holds_it(place, status):
     place.end()
     stored.look()
     assert (stored.state, stored.is_over, stored.reason) == (status, True, "a reason")
-    assert stored.picture().left is None
+    assert stored.snapshot().left is None
 
 
 def test_a_run_that_nobody_works_on_and_that_has_not_ended_is_left_behind(place):
     place.evaluate(30)
     place.end()
     stored = place.stored()
-    assert stored.state == stored.picture().state == GONE
+    assert stored.state == stored.snapshot().state == GONE
 
 
 def test_behind_a_url_only_the_status_counts(place):
@@ -232,7 +232,7 @@ def test_suspended_optimizers_come_back_when_the_run_goes_on(place):
     place.evaluate(400)
     stored = place.stored()
     assert place.session.finish
-    assert stored.picture().alive == 0
+    assert stored.snapshot().alive == 0
     living = [member.number for member in place.session.manager.run.optimizers if member.is_alive]
     inputs, evaluations = 10**6, place.session.manager.run.evaluations
     settings = json.loads(json.dumps(ATTRIBUTES["settings"]))
@@ -243,10 +243,10 @@ def test_suspended_optimizers_come_back_when_the_run_goes_on(place):
         place.writer.add_event(EventRow(inputs, evaluations, EventKind.GOES_ON, number, text="more"))
     place.writer.flush()
     stored.look()
-    picture = stored.picture()
-    assert [row.number for row in picture.living] == living
-    assert all(row.calls > 0 for row in picture.living)
-    assert picture.conditions[0].progress.of == 7777
+    snapshot = stored.snapshot()
+    assert [row.number for row in snapshot.living] == living
+    assert all(row.calls > 0 for row in snapshot.living)
+    assert snapshot.conditions[0].progress.of == 7777
 
 
 @pytest.mark.parametrize(
@@ -265,11 +265,11 @@ def test_settings_that_nobody_understands_do_no_harm(place, settings):
     place.evaluate(40)
     place.writer.set_attributes(settings=settings, session_began_s=1e308, session_began_at=-1e308)
     place.writer.flush()
-    picture = place.stored().picture()
+    snapshot = place.stored().snapshot()
     given = settings.get("exit_conditions")
-    assert len(picture.conditions) == (len(given) if isinstance(given, list) else 0)
-    assert picture.left is None
-    assert progress_line(picture)
+    assert len(snapshot.conditions) == (len(given) if isinstance(given, list) else 0)
+    assert snapshot.left is None
+    assert progress_line(snapshot)
 
 
 def test_a_store_that_says_no_times_has_those_of_its_rows(place):
@@ -278,20 +278,20 @@ def test_a_store_that_says_no_times_has_those_of_its_rows(place):
     document = json.loads(root.read_bytes())
     del document["attributes"]["session_began_at"], document["attributes"]["session_began_s"]
     root.write_text(json.dumps(document))
-    picture = place.stored().picture()
-    assert picture.elapsed_s == pytest.approx(place.now_s)
-    assert picture.standing.earlier_s == 0
+    snapshot = place.stored().snapshot()
+    assert snapshot.elapsed_s == pytest.approx(place.now_s)
+    assert snapshot.standing.earlier_s == 0
 
 
 def test_thousands_of_bests_and_optimizers_stay_a_picture(place):
-    from flows.reports.picture import MOST_LIVING
+    from flows.reports.snapshot import MOST_LIVING
 
     data = json.dumps({"type": "T", "label": "L", "settings": {}, "generator": "", "x0": [0.0, 0.0]})
     for number in range(1, 1501):
         started = place.session.manager.run.started
         place.writer.add_event(EventRow(10**6, 0, EventKind.SPAWN, started + number, data=data))
     place.writer.flush()
-    picture = place.stored().picture()
-    assert picture.alive == picture.standing.started >= 1500
-    assert len(picture.living) == MOST_LIVING
-    assert all(math.isinf(row.best_loss) or np.isfinite(row.best_loss) for row in picture.living)
+    snapshot = place.stored().snapshot()
+    assert snapshot.alive == snapshot.standing.started >= 1500
+    assert len(snapshot.living) == MOST_LIVING
+    assert all(math.isinf(row.best_loss) or np.isfinite(row.best_loss) for row in snapshot.living)

@@ -19,7 +19,7 @@ from optim.progress import EVALUATIONS, SECONDS, Progress, Standing
 LINE_EVERY_S = 5.0
 """Without a terminal, there is a line of progress this often."""
 MOST_LIVING = 100
-"""So many living optimizers are in a picture, those with the best losses."""
+"""So many living optimizers are in a snapshot, those with the best losses."""
 MOST_ENDS = 50
 """So many of the latest ends."""
 LEAST_COUNT = 10
@@ -85,7 +85,7 @@ class TimeLeft(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Snapshot:
     """A run at one moment.
 
     Attributes:
@@ -208,19 +208,19 @@ def owner_text(optimizer: int) -> str:
     return f"optimizer {optimizer}" if optimizer else "the initial values"
 
 
-def progress_line(picture: Picture) -> str:
+def progress_line(snapshot: Snapshot) -> str:
     """Evaluations, speed, best loss, how many are alive and when it will end, on one line."""
-    standing, best = picture.standing, picture.best
-    facts = [] if picture.rates.per_s is None else [speed(picture.rates.per_s)]
-    if picture.failures:
-        facts.append(f"{picture.failures} failed")
+    standing, best = snapshot.standing, snapshot.best
+    facts = [] if snapshot.rates.per_s is None else [speed(snapshot.rates.per_s)]
+    if snapshot.failures:
+        facts.append(f"{snapshot.failures} failed")
     how = f" ({', '.join(facts)})" if facts else ""
     found = f"best {best.loss:.6g} by {owner_text(best.optimizer)}" if best else "no finite loss yet"
     if len(standing.validations):
         lowest = standing.validations.lowest_until(len(standing.validations))
         found += f", lowest validation loss {loss_text(lowest)}"
-    left = f"; {picture.left}" if picture.left else ""
+    left = f"; {snapshot.left}" if snapshot.left else ""
     return (
-        f"{standing.evaluations} evaluations{how}, {found}, {picture.alive} alive of {standing.started} started,"
+        f"{standing.evaluations} evaluations{how}, {found}, {snapshot.alive} alive of {standing.started} started,"
         f" {standing.converged} converged, {standing.stopped} stopped{left}"
     )

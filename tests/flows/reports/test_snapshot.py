@@ -1,4 +1,4 @@
-"""What a picture of a run says in words, and when it thinks that the run will end.
+"""What a snapshot of a run says in words, and when it thinks that the run will end.
 
 Invariants: of conditions of which any is enough the first counts, of those that must be met together the last; from
 what nobody can tell no time is made up; numbers are short.
@@ -9,7 +9,7 @@ import math
 import pytest
 
 from flows.durations import in_words
-from flows.reports.picture import ConditionRow, fewer, one_line, speed, time_left
+from flows.reports.snapshot import ConditionRow, fewer, one_line, speed, time_left
 from optim.progress import EVALUATIONS, SECONDS, Progress
 
 BUDGET = ConditionRow("MaxTotalFunctionCalls(fmax=2500)", Progress(500, 2500, EVALUATIONS))
