@@ -20,6 +20,8 @@ PALETTE: dict[Theme, tuple[str, ...]] = {
 OTHERS: dict[Theme, str] = {"light": "#8b95a1", "dark": "#78828e"}
 """Of who belongs to no group that has a colour of its own."""
 OTHER_NAME = "others"
+LOWEST_COLOURED = 3
+"""So many of the lowest minima have a colour of their own, however few hits they have."""
 
 
 class Grouping(NamedTuple):
@@ -78,9 +80,10 @@ def _by_type(picture: Picture) -> Grouping:
 
 
 def _by_minimum(picture: Picture) -> Grouping:
-    """The best minimum, and those with most hits, have colours."""
+    """The lowest minima, and those with most hits, have colours."""
     places = sorted(
-        range(len(picture.minima)), key=lambda place: (place > 0, -picture.minima[place].hits, place)
+        range(len(picture.minima)),
+        key=lambda place: (place >= LOWEST_COLOURED, -picture.minima[place].hits, place),
     )
     own = sorted(places[: len(PALETTE["light"])])
     names = []

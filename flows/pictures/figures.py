@@ -29,12 +29,12 @@ INK: dict[Theme, str] = {"light": "#1c2430", "dark": "#e4e8ee"}
 _FAINT: dict[Theme, str] = {"light": "#e3e7ec", "dark": "#2a323d"}
 _PAPER: dict[Theme, str] = {"light": "#ffffff", "dark": "#151a21"}
 
-MOST_AS_SVG = 20_000
-"""Curves of more points are drawn by WebGL."""
 MOST_NUMBERED = 12
 """So many optimizers have their numbers beside their icons."""
 MOST_REASON = 1000
 """Characters of a reason that are shown."""
+EVALUATION = "evaluation"
+"""The title of most horizontal axes."""
 LOG_TICKS = 6
 """About so many: of more, plotly labels each of the nine digits between two powers of ten."""
 OTHERS_OPACITY = 0.6
@@ -74,7 +74,7 @@ class Figures:
     def losses(self) -> go.Figure:
         """Every loss against the number of its evaluation, with the end of each optimizer."""
         picture = self.picture
-        figure = self._figure("evaluation", picture.scale.title(), picture.scale.is_log)
+        figure = self._figure(EVALUATION, picture.scale.title(), picture.scale.is_log)
         figure.update_layout(
             yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
             legend={
@@ -96,7 +96,7 @@ class Figures:
         """The lowest loss until then."""
         picture = self.picture
         scale = LossScale.of(np.append(picture.best.losses, picture.best_validation.losses))
-        figure = self._figure("evaluation", scale.title("lowest loss so far"), scale.is_log)
+        figure = self._figure(EVALUATION, scale.title("lowest loss so far"), scale.is_log)
         for name, curve, dash in (
             ("loss", picture.best, "solid"),
             ("validation loss", picture.best_validation, "dot"),
@@ -109,7 +109,7 @@ class Figures:
     def alive(self) -> go.Figure:
         """How many optimizers were alive."""
         at, counts = self.picture.alive
-        figure = self._figure("evaluation", "optimizers alive")
+        figure = self._figure(EVALUATION, "optimizers alive")
         figure.add_trace(
             go.Scatter(
                 x=at,
@@ -172,7 +172,7 @@ class Figures:
         points = self._chosen(self.picture.paths)
         values = points.scaled[:, place]
         figure = self._figure(
-            "evaluation",
+            EVALUATION,
             scaled_title(parameter) if scaled else physical_title(parameter),
             parameter.scale == "log" and not scaled,
         )
@@ -219,7 +219,7 @@ class Figures:
 
     def _figure(self, x: str, y: str, is_log: bool = False) -> go.Figure:
         figure = go.Figure(layout={"template": template(self._theme)})
-        figure.update_xaxes(title_text=x)
+        figure.update_xaxes(title_text=x, **({"tickformat": ",d"} if x == EVALUATION else {}))
         figure.update_yaxes(title_text=y, **({"type": "log", "nticks": LOG_TICKS} if is_log else {}))
         return figure
 
@@ -257,13 +257,12 @@ class Figures:
     ) -> Iterator[Any]:
         """One trace for each group, what stands out last."""
         groups = self._grouping.groups[optimizers]
-        kind = go.Scatter if len(x) <= MOST_AS_SVG else go.Scattergl
         colours = self._grouping.colours(self._theme)
         for group in reversed(range(len(self._grouping.names))):
             its = (groups == group) & (optimizers > 0)
             if not its.any():
                 continue
-            yield kind(
+            yield go.Scatter(  # WebGL would be no faster with so few points, and is slow without a graphics card
                 x=x[its],
                 y=y[its],
                 customdata=optimizers[its],
