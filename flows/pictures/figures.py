@@ -335,7 +335,7 @@ class Figures:
                     "color": self._colours_of(numbers),
                     "line": {"width": 1, "color": _PAPER[self._theme]},
                 },
-                meta={"role": "icons", "end": end},
+                meta={"role": "icons"},
                 hovertemplate="%{text}<extra></extra>",
                 legendgroup="ends",
                 legendrank=2000,

@@ -111,12 +111,12 @@
     const figure = key === "parameters" ? parameterFigure() : data.figures[key];
     const layout = { ...figure.layout, template: data.themes[theme()] };
     if (key === "losses") layout.showlegend = false; // the page has its own
-    const config = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
+    const config = { displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
     return Plotly.react(`plot-${key}`, presented(figure), layout, config).then((plot) => {
-      if (!plot.dataset.isHeard && ["losses", "parameters", "plane", "final"].includes(key)) {
-        plot.dataset.isHeard = "yes";
-        plot.on("plotly_click", (event) => clicked(event.points[0]));
-      }
+      if (plot.dataset.isHeard) return;
+      plot.dataset.isHeard = "yes";
+      plot.on("plotly_click", (event) => clicked(event.points[0]));
+      new ResizeObserver(() => plot.offsetHeight && Plotly.Plots.resize(plot)).observe(plot);
     });
   }
 
