@@ -116,8 +116,14 @@
       if (plot.dataset.isHeard) return;
       plot.dataset.isHeard = "yes";
       plot.on("plotly_click", (event) => clicked(event.points[0]));
-      new ResizeObserver(() => plot.offsetHeight && Plotly.Plots.resize(plot)).observe(plot);
+      new ResizeObserver(() => fitted(plot)).observe(plot);
     });
+  }
+
+  function fitted(plot) {
+    const { width, height } = plot._fullLayout;
+    const isFitting = width === plot.offsetWidth && height === plot.offsetHeight;
+    if (plot.offsetHeight && !isFitting) Plotly.Plots.resize(plot);
   }
 
   function clicked(point) {
