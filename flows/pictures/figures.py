@@ -26,6 +26,7 @@ from optim.space import Parameter
 
 INK: dict[Theme, str] = {"light": "#1c2430", "dark": "#e4e8ee"}
 """Text, and lines that belong to nobody."""
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 _FAINT: dict[Theme, str] = {"light": "#e3e7ec", "dark": "#2a323d"}
 _PAPER: dict[Theme, str] = {"light": "#ffffff", "dark": "#151a21"}
 
@@ -77,14 +78,7 @@ class Figures:
         figure = self._figure(EVALUATION, picture.scale.title(), picture.scale.is_log)
         figure.update_layout(
             yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
-            legend={
-                "title": {"text": self._grouping.title},
-                "orientation": "h",
-                "yanchor": "bottom",
-                "y": 1.0,
-                "x": 0,
-                "xanchor": "left",
-            },
+            legend_title_text=self._grouping.title,
             hoverdistance=40,
         )
         curves = self._chosen(picture.curves)
@@ -427,18 +421,30 @@ def template(theme: Theme) -> go.layout.Template:
     return go.layout.Template(
         layout={
             "font": {
-                "family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
+                "family": FONT,
                 "size": 13,
                 "color": ink,
             },
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
-            "margin": {"l": 60, "r": 20, "t": 12, "b": 46},
+            "margin": {"l": 60, "r": 20, "t": 28, "b": 46},
             "xaxis": axis,
             "yaxis": axis,
             "hovermode": "closest",
-            "hoverlabel": {"align": "left", "bgcolor": _PAPER[theme], "font": {"color": ink}},
-            "legend": {"bgcolor": "rgba(0,0,0,0)", "font": {"size": 12}},
+            "hoverlabel": {
+                "align": "left",
+                "bgcolor": _PAPER[theme],
+                "bordercolor": OTHERS[theme],
+                "font": {"color": ink, "family": FONT},
+            },
+            "legend": {
+                "bgcolor": "rgba(0,0,0,0)",
+                "font": {"size": 12},
+                "orientation": "h",
+                "x": 0,
+                "y": 1,
+                "yanchor": "bottom",
+            },
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": OTHERS[theme], "activecolor": ink},
             "uirevision": "kept",
         }

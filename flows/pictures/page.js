@@ -154,19 +154,23 @@
       const those = new Set(optimizers);
       entries.push([glyph, `${words} (${optimizers.length.toLocaleString("en")})`, (number) => those.has(number), ""]);
     }
-    element("legend").replaceChildren(
-      ...entries.map(([glyph, words, is, color]) => {
-        const entry = document.createElement("button");
-        const sign = document.createElement("span");
-        sign.textContent = glyph;
-        sign.style.color = color;
-        sign.setAttribute("aria-hidden", "true");
-        entry.append(sign, ` ${words}`);
-        entry.title = "Show only these";
-        entry.addEventListener("click", () => choose(new Set(Array.from({ length: data.optimizers }, (_, at) => at + 1).filter(is))));
-        return entry;
-      }),
-    );
+    const buttons = entries.map(([glyph, words, is, color]) => {
+      const entry = explained("button", glyph, words, color);
+      entry.title = "Show only these";
+      entry.addEventListener("click", () => choose(new Set(Array.from({ length: data.optimizers }, (_, at) => at + 1).filter(is))));
+      return entry;
+    });
+    element("legend").replaceChildren(...buttons, ...data.signs.map(([glyph, words]) => explained("span", glyph, words, "")));
+  }
+
+  function explained(kind, glyph, words, color) {
+    const entry = document.createElement(kind);
+    const sign = document.createElement("span");
+    sign.textContent = glyph;
+    sign.style.color = color;
+    sign.setAttribute("aria-hidden", "true");
+    entry.append(sign, ` ${words}`);
+    return entry;
   }
 
   function say(text) {

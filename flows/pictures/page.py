@@ -129,6 +129,7 @@ def _data(picture: Picture) -> dict[str, Any]:
         "optimizers": len(picture.optimizers),
         "othersOpacity": OTHERS_OPACITY,
         "ends": _ends(picture),
+        "signs": _signs(picture),
         "mostNumbered": MOST_NUMBERED,
         "minima": [minimum.optimizers for minimum in picture.minima[:MOST_MINIMA]],
         "paths": {
@@ -160,6 +161,13 @@ def _ends(picture: Picture) -> list[dict[str, Any]]:
         for end, numbers in found.items()
         if numbers
     ]
+
+
+def _signs(picture: Picture) -> list[list[str]]:
+    """What other signs among the losses mean."""
+    has_baseline = bool(np.isfinite(picture.curves.losses[picture.curves.optimizers == 0]).any())
+    has_validations = bool(np.isfinite(picture.validations.losses).any())
+    return [*[["○", "initial values"]] * has_baseline, *[["∘", "validation loss"]] * has_validations]
 
 
 def _panel(key: str, picture: Picture) -> str:
