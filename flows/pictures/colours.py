@@ -17,7 +17,7 @@ PALETTE: dict[Theme, tuple[str, ...]] = {
     "dark": ("#5cacf2", "#ff9a52", "#41c99b", "#d493d6", "#dcb944", "#62d2e2", "#ff859f"),
 }
 """Of the first groups."""
-OTHERS: dict[Theme, str] = {"light": "#8b95a1", "dark": "#78828e"}
+OTHERS: dict[Theme, str] = {"light": "#8b95a1", "dark": "#8b95a1"}
 """Of who belongs to no group that has a colour of its own."""
 OTHER_NAME = "others"
 LOWEST_COLOURED = 3

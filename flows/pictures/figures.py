@@ -19,16 +19,11 @@ from numpy.typing import NDArray
 
 from flows.pictures.colours import OTHER_NAME, OTHERS, ColourBy, Theme, default_grouping, groupings
 from flows.pictures.ends import ICONS, EndIcon, icon_of
+from flows.pictures.looks import INK, PAPER, template
 from flows.pictures.loss_scale import LossScale
-from flows.pictures.reading import Curve, Picture, Points
+from flows.pictures.reading import Curve, DrawnOptimizer, Picture, Points
 from optim.printable import printable
 from optim.space import Parameter
-
-INK: dict[Theme, str] = {"light": "#1c2430", "dark": "#e4e8ee"}
-"""Text, and lines that belong to nobody."""
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
-_FAINT: dict[Theme, str] = {"light": "#e3e7ec", "dark": "#2a323d"}
-_PAPER: dict[Theme, str] = {"light": "#ffffff", "dark": "#151a21"}
 
 MOST_NUMBERED = 12
 """So many optimizers have their numbers beside their icons."""
@@ -129,7 +124,7 @@ class Figures:
         figure = self._figure("optimizers, the best first", scale.title("best loss of each"), scale.is_log)
         numbers = np.array([optimizer.number for optimizer in found], dtype=np.int32)
         texts = [
-            f"({optimizer.number}) best loss: {optimizer.best_loss:.6g}<br>{_type_of(optimizer.label)},"
+            f"({optimizer.number}) best loss: {optimizer.best_loss:.6g}<br>{html.escape(optimizer.label)},"
             f" {html.escape(icon_of(optimizer.end).words)}"
             for optimizer in found
         ]
@@ -217,7 +212,7 @@ class Figures:
         figure.update_yaxes(title_text=y, **({"type": "log", "nticks": LOG_TICKS} if is_log else {}))
         return figure
 
-    def _optimizers(self) -> Iterator[Any]:
+    def _optimizers(self) -> Iterator[DrawnOptimizer]:
         for optimizer in self.picture.optimizers:
             if self._shown is None or optimizer.number in self._shown:
                 yield optimizer
@@ -256,7 +251,8 @@ class Figures:
             its = (groups == group) & (optimizers > 0)
             if not its.any():
                 continue
-            yield go.Scatter(  # WebGL would be no faster with so few points, and is slow without a graphics card
+            # not Scattergl: no faster with so few points, and five times as slow where there is no graphics card
+            yield go.Scatter(
                 x=x[its],
                 y=y[its],
                 customdata=optimizers[its],
@@ -327,7 +323,7 @@ class Figures:
                     "symbol": icon.symbol,
                     "size": icon.size,
                     "color": self._colours_of(numbers),
-                    "line": {"width": 1, "color": _PAPER[self._theme]},
+                    "line": {"width": 1, "color": PAPER[self._theme]},
                 },
                 meta={"role": "icons"},
                 hovertemplate="%{text}<extra></extra>",
@@ -406,59 +402,10 @@ def scaled_title(parameter: Parameter) -> str:
     return html.escape(f"{printable(parameter.name)}, from lower (0) to upper bound (1)")
 
 
-def template(theme: Theme) -> go.layout.Template:
-    """How all plots look."""
-    ink, faint = INK[theme], _FAINT[theme]
-    axis = {
-        "gridcolor": faint,
-        "linecolor": faint,
-        "zeroline": False,
-        "automargin": True,
-        "ticks": "",
-        "title": {"standoff": 8},
-        "exponentformat": "power",
-    }
-    return go.layout.Template(
-        layout={
-            "font": {
-                "family": FONT,
-                "size": 13,
-                "color": ink,
-            },
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "margin": {"l": 60, "r": 20, "t": 28, "b": 46},
-            "xaxis": axis,
-            "yaxis": axis,
-            "hovermode": "closest",
-            "hoverlabel": {
-                "align": "left",
-                "bgcolor": _PAPER[theme],
-                "bordercolor": OTHERS[theme],
-                "font": {"color": ink, "family": FONT},
-            },
-            "legend": {
-                "bgcolor": "rgba(0,0,0,0)",
-                "font": {"size": 12},
-                "orientation": "h",
-                "x": 0,
-                "y": 1,
-                "yanchor": "bottom",
-            },
-            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": OTHERS[theme], "activecolor": ink},
-            "uirevision": "kept",
-        }
-    )
-
-
-def _type_of(label: str) -> str:
-    return html.escape(label)
-
-
-def _end_text(optimizer: Any, icon: EndIcon) -> str:
+def _end_text(optimizer: DrawnOptimizer, icon: EndIcon) -> str:
     when = "" if optimizer.end_evaluation is None else f" at evaluation {optimizer.end_evaluation}"
     best = f"{optimizer.best_loss:.6g}" if np.isfinite(optimizer.best_loss) else "none is finite"
-    head = f"({optimizer.number}) {_type_of(optimizer.label)}: {html.escape(icon.words)}{when}"
+    head = f"({optimizer.number}) {html.escape(optimizer.label)}: {html.escape(icon.words)}{when}"
     return "<br>".join(
         [
             head,

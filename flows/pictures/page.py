@@ -15,15 +15,8 @@ from plotly.offline import get_plotlyjs
 
 from flows.pictures.colours import OTHER_NAME, OTHERS, default_grouping, groupings
 from flows.pictures.ends import ICONS, icon_of
-from flows.pictures.figures import (
-    INK,
-    MOST_NUMBERED,
-    OTHERS_OPACITY,
-    Figures,
-    physical_title,
-    scaled_title,
-    template,
-)
+from flows.pictures.figures import MOST_NUMBERED, OTHERS_OPACITY, Figures, physical_title, scaled_title
+from flows.pictures.looks import INK, PAPER, template
 from flows.pictures.reading import Picture
 from flows.reports.statistics import MinimumSummary
 from optim.printable import printable
@@ -113,6 +106,7 @@ def _data(picture: Picture) -> dict[str, Any]:
         },
         "themes": {theme: template(theme).to_plotly_json() for theme in INK},
         "ink": INK,
+        "paper": PAPER,
         "others": OTHERS,
         "groupings": {
             key: {

@@ -105,11 +105,11 @@ class Page:
         self.run("Plotly.Fx.unhover(arguments[0])", plot)
         self.move_to(evaluation, loss, plot, beside_px)
         said = """
-            const label = document.querySelector(".hoverlayer .nums");
+            const label = document.getElementById(arguments[0]).querySelector(".hoverlayer .nums");
             const lines = label && (label.querySelector(".line") ? [...label.children] : [label]);
             return lines && lines.map((line) => line.textContent).join("\\n");
             """
-        text: str = self.wait(lambda: self.run(said))
+        text: str = self.wait(lambda: self.run(said, plot))
         return text
 
     def click(self, evaluation: float, loss: float, plot: str = "plot-losses") -> None:
