@@ -20,8 +20,15 @@ PALETTE: dict[Theme, tuple[str, ...]] = {
 OTHERS: dict[Theme, str] = {"light": "#8b95a1", "dark": "#8b95a1"}
 """Of who belongs to no group that has a colour of its own."""
 OTHER_NAME = "others"
+OTHERS_OPACITY = 0.6
+"""Of their curves."""
 LOWEST_COLOURED = 3
 """So many of the lowest minima have a colour of their own, however few hits they have."""
+
+INK: dict[Theme, str] = {"light": "#1c2430", "dark": "#e4e8ee"}
+"""Text, and lines that belong to nobody."""
+FAINT: dict[Theme, str] = {"light": "#e3e7ec", "dark": "#2a323d"}
+PAPER: dict[Theme, str] = {"light": "#ffffff", "dark": "#151a21"}
 
 
 class Grouping(NamedTuple):

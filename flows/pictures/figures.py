@@ -17,24 +17,30 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from flows.pictures.colours import OTHER_NAME, OTHERS, ColourBy, Theme, default_grouping, groupings
-from flows.pictures.ends import ICONS, EndIcon, icon_of
-from flows.pictures.looks import INK, PAPER, template
+from flows.pictures.colours import (
+    INK,
+    OTHER_NAME,
+    OTHERS,
+    OTHERS_OPACITY,
+    PAPER,
+    ColourBy,
+    Theme,
+    default_grouping,
+    groupings,
+)
+from flows.pictures.ends import ICONS, MOST_NUMBERED, EndIcon, icon_of
+from flows.pictures.looks import template
 from flows.pictures.loss_scale import LossScale
 from flows.pictures.reading import Curve, DrawnOptimizer, Picture, Points
 from optim.printable import printable
 from optim.space import Parameter
 
-MOST_NUMBERED = 12
-"""So many optimizers have their numbers beside their icons."""
 MOST_REASON = 1000
 """Characters of a reason that are shown."""
 EVALUATION = "evaluation"
 """The title of most horizontal axes."""
 LOG_TICKS = 6
 """About so many: of more, plotly labels each of the nine digits between two powers of ten."""
-OTHERS_OPACITY = 0.6
-"""Of the curves that have no colour of their own."""
 MOST_LABELLED = 6
 """So many marks of a kind have their name beside them."""
 _MARKS = {

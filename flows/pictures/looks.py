@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from flows.pictures.colours import OTHERS, Theme
+from flows.pictures.colours import FAINT, INK, OTHERS, PAPER, Theme
 
-INK: dict[Theme, str] = {"light": "#1c2430", "dark": "#e4e8ee"}
-"""Text, and lines that belong to nobody."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
-FAINT: dict[Theme, str] = {"light": "#e3e7ec", "dark": "#2a323d"}
-PAPER: dict[Theme, str] = {"light": "#ffffff", "dark": "#151a21"}
 
 
 def template(theme: Theme) -> go.layout.Template:

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
-from flows.pictures.colours import OTHER_NAME, OTHERS, default_grouping, groupings
-from flows.pictures.ends import ICONS, icon_of
-from flows.pictures.figures import MOST_NUMBERED, OTHERS_OPACITY, Figures, physical_title, scaled_title
-from flows.pictures.looks import INK, PAPER, template
+from flows.pictures.colours import INK, OTHER_NAME, OTHERS, OTHERS_OPACITY, PAPER, default_grouping, groupings
+from flows.pictures.ends import ICONS, MOST_NUMBERED, icon_of
+from flows.pictures.figures import Figures, physical_title, scaled_title
+from flows.pictures.looks import template
 from flows.pictures.reading import Picture
 from flows.reports.statistics import MinimumSummary
 from optim.printable import printable

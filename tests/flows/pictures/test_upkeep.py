@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import shoal
 from flows.pictures.upkeep import kept_picture
 from optim.errors import StoreError
 from optim.store import RunFolder
@@ -36,6 +37,23 @@ def test_the_page_is_drawn_while_a_run_goes_on_and_again_at_its_end(write) -> No
         wait_for(folder.picture)
     assert "<!DOCTYPE html>" in folder.picture.read_text()
     assert folder.picture.stat().st_mtime_ns > flushed[0]
+
+
+def test_a_run_keeps_its_page_until_it_has_finished(tmp_path) -> None:
+    page = tmp_path / "kept" / "loss.html"
+
+    def loss(x) -> float:
+        wait_for(page)
+        return float(x @ x)
+
+    shoal.run(
+        shoal.Problem(loss, [shoal.Parameter(name="a", initial=0.5, lower=-1, upper=2)]),
+        name="kept",
+        exit_conditions=[shoal.MaxTotalFunctionCalls(max=5)],
+        optimizers=[shoal.Scipy()],
+        store={"location": str(tmp_path), "picture_s": OFTEN_S},
+    )
+    assert 'data-status="finished"' in page.read_text()
 
 
 def test_a_run_that_ends_before_its_first_picture_is_due_has_none(write) -> None:
