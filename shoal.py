@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flows.api import open_run, run
+from flows.api import figures, open_run, run
 from optim.errors import ShoalError
 from optim.problem import Problem
 from optim.space import Parameter, Space
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flows.reports.summary import RunSummary as RunSummary
     from flows.settings import RunSettings as RunSettings
 
-__all__ = ["Parameter", "Problem", "ShoalError", "Space", "open_run", "run"]
+__all__ = ["Parameter", "Problem", "ShoalError", "Space", "figures", "open_run", "run"]
 
 
 def _policies() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ from optim.errors import ShoalError
 from optim.problem import Problem
 
 if TYPE_CHECKING:
+    from flows.pictures.colours import ColourBy, Theme
+    from flows.pictures.figures import Figures
     from flows.reports.summary import RunSummary
     from flows.run import RunResult
     from flows.settings import RunSettings
-    from optim.store import RunReader
+    from optim.store import RunFolder, RunReader
 
 
 def run(
@@ -54,16 +57,59 @@ def run(
     return summarize(folder.name, open_run(folder.path))
 
 
-def open_run(folder: str | os.PathLike[str]) -> RunReader:
-    """Open a run by its folder, also while it goes on: attributes, and xarray datasets of all that happened.
+def open_run(run: str | os.PathLike[str], location: str | os.PathLike[str] | None = None) -> RunReader:
+    """Open a run, also while it goes on: attributes, xarray datasets and pandas frames of all that happened.
+
+    Args:
+        run: Its name, or its folder.
+        location: Folder of all runs, where a name is looked for; by default `SHOAL_LOCATION`, or else `./runs`.
 
     Raises:
         StoreError: There is no run, or it is damaged.
     """
-    from optim.store import RunFolder
     from optim.store import open_run as open_store
 
-    return open_store(RunFolder(Path(folder)).store)
+    return open_store(_folder(run, location).store)
+
+
+def figures(
+    run: str | os.PathLike[str],
+    location: str | os.PathLike[str] | None = None,
+    colour_by: ColourBy | None = None,
+    optimizers: Collection[int] | None = None,
+    theme: Theme = "light",
+) -> Figures:
+    """The plots of a run, each a `plotly.graph_objects.Figure`: `figures("lj_argon-1").losses().show()`.
+
+    Args:
+        run: Its name, or its folder.
+        location: As for `open_run`.
+        colour_by: `optimizer`, `type` or `minimum`; None: what suits the run.
+        optimizers: The numbers of those that are shown; None: all.
+        theme: `light` or `dark`.
+
+    Raises:
+        StoreError: There is no run, or it is damaged.
+    """
+    from flows.pictures.figures import Figures
+    from flows.pictures.reading import read_picture
+    from optim.store import open_run as open_store
+
+    folder = _folder(run, location)
+    picture = read_picture(folder.name, open_store(folder.store))
+    return Figures(picture, colour_by, theme, None if optimizers is None else set(optimizers))
+
+
+def _folder(run: str | os.PathLike[str], location: str | os.PathLike[str] | None) -> RunFolder:
+    from flows.location import runs_location
+    from optim.store import RunFolder
+
+    is_name = location is not None or (isinstance(run, str) and os.path.basename(run) == run)
+    if is_name and not (location is None and RunFolder(Path(run)).store.exists()):
+        return RunFolder.find(
+            runs_location(None if location is None else os.fspath(location)), os.fspath(run)
+        )
+    return RunFolder(Path(run))
 
 
 def _run_here(problem: Problem | str, settings: RunSettings, name: str | None) -> RunResult:

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 from flows.inbox import Inbox
 from flows.kernel import one_thread
 from flows.location import runs_location
+from flows.pictures.upkeep import kept_picture
 from flows.provenance import check_modules, provenance, this_process
 from flows.reports.log import log_decision, log_end, run_log
 from flows.reports.outlook import Outlook
@@ -156,6 +157,7 @@ def opened_run(
         one_thread(),
         _opened_store(request, lane) as (folder, writer, manager, replayed),
         run_log(folder.log, (*outlook.handlers, *handlers)) as logger,
+        kept_picture(folder, request.settings.store.picture_s, request.ends_at, writer.flush, logger),
     ):
         spent_s = replayed.spent_s if replayed else 0.0
         began_at, began = time.time() - spent_s, time.perf_counter() - spent_s

@@ -11,6 +11,7 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -103,6 +104,9 @@ class StoreSettings(Options):
     """Results are committed at least this often, in seconds: what a killed process may lose."""
     flush_evaluations: PositiveInt = 4096
     """Results are committed when so many are waiting."""
+    picture_s: NonNegativeFloat = 30.0
+    """The page with the losses, `loss.html`, is drawn anew about this often, in seconds, and at the end of a run that
+    took longer; 0: never. It takes a few percent of one processor at most: a large run is drawn less often."""
 
 
 class RunSettings(Strategy):

@@ -16,8 +16,13 @@ CODES = {"finished": 0, "failed": 1, "paused": 75}
 def end(result: RunResult, quiet: bool) -> int:
     """Print what the run has come to, unless quiet; the exit code."""
     if not quiet:
-        summary = summarize(result.name, open_run(RunFolder(result.path).store))
+        folder = RunFolder(result.path)
+        summary = summarize(result.name, open_run(folder.store))
         wide_console().print(report(summary))
+        if folder.picture.exists():
+            click.echo(f"Losses: {folder.picture}")
+        else:
+            click.echo(f"To look at the losses: shoal plot {result.name}")
         if result.status == "paused":
             click.echo(f"To go on: shoal resume {result.name}")
     return INTERRUPTED if result.is_interrupted else CODES[result.status]

@@ -36,6 +36,9 @@ ICONS: dict[str, EndIcon] = {
 }
 """By `end` in the store; empty: it is alive."""
 
+MOST_NUMBERED = 12
+"""So many optimizers have their numbers beside their icons."""
+
 
 def icon_of(end: str) -> EndIcon:
     """That of one way to end; a circle for one that this shoal does not know."""

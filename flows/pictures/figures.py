@@ -17,28 +17,30 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from flows.pictures.colours import OTHER_NAME, OTHERS, ColourBy, Theme, default_grouping, groupings
-from flows.pictures.ends import ICONS, EndIcon, icon_of
+from flows.pictures.colours import (
+    INK,
+    OTHER_NAME,
+    OTHERS,
+    OTHERS_OPACITY,
+    PAPER,
+    ColourBy,
+    Theme,
+    default_grouping,
+    groupings,
+)
+from flows.pictures.ends import ICONS, MOST_NUMBERED, EndIcon, icon_of
+from flows.pictures.looks import template
 from flows.pictures.loss_scale import LossScale
-from flows.pictures.reading import Curve, Picture, Points
+from flows.pictures.reading import Curve, DrawnOptimizer, Picture, Points
 from optim.printable import printable
 from optim.space import Parameter
 
-INK: dict[Theme, str] = {"light": "#1c2430", "dark": "#e4e8ee"}
-"""Text, and lines that belong to nobody."""
-_FAINT: dict[Theme, str] = {"light": "#e3e7ec", "dark": "#2a323d"}
-_PAPER: dict[Theme, str] = {"light": "#ffffff", "dark": "#151a21"}
-
-MOST_AS_SVG = 20_000
-"""Curves of more points are drawn by WebGL."""
-MOST_NUMBERED = 12
-"""So many optimizers have their numbers beside their icons."""
 MOST_REASON = 1000
 """Characters of a reason that are shown."""
+EVALUATION = "evaluation"
+"""The title of most horizontal axes."""
 LOG_TICKS = 6
 """About so many: of more, plotly labels each of the nine digits between two powers of ten."""
-OTHERS_OPACITY = 0.6
-"""Of the curves that have no colour of their own."""
 MOST_LABELLED = 6
 """So many marks of a kind have their name beside them."""
 _MARKS = {
@@ -74,17 +76,10 @@ class Figures:
     def losses(self) -> go.Figure:
         """Every loss against the number of its evaluation, with the end of each optimizer."""
         picture = self.picture
-        figure = self._figure("evaluation", picture.scale.title(), picture.scale.is_log)
+        figure = self._figure(EVALUATION, picture.scale.title(), picture.scale.is_log)
         figure.update_layout(
             yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
-            legend={
-                "title": {"text": self._grouping.title},
-                "orientation": "h",
-                "yanchor": "bottom",
-                "y": 1.0,
-                "x": 0,
-                "xanchor": "left",
-            },
+            legend_title_text=self._grouping.title,
             hoverdistance=40,
         )
         curves = self._chosen(picture.curves)
@@ -96,7 +91,7 @@ class Figures:
         """The lowest loss until then."""
         picture = self.picture
         scale = LossScale.of(np.append(picture.best.losses, picture.best_validation.losses))
-        figure = self._figure("evaluation", scale.title("lowest loss so far"), scale.is_log)
+        figure = self._figure(EVALUATION, scale.title("lowest loss so far"), scale.is_log)
         for name, curve, dash in (
             ("loss", picture.best, "solid"),
             ("validation loss", picture.best_validation, "dot"),
@@ -109,7 +104,7 @@ class Figures:
     def alive(self) -> go.Figure:
         """How many optimizers were alive."""
         at, counts = self.picture.alive
-        figure = self._figure("evaluation", "optimizers alive")
+        figure = self._figure(EVALUATION, "optimizers alive")
         figure.add_trace(
             go.Scatter(
                 x=at,
@@ -135,7 +130,7 @@ class Figures:
         figure = self._figure("optimizers, the best first", scale.title("best loss of each"), scale.is_log)
         numbers = np.array([optimizer.number for optimizer in found], dtype=np.int32)
         texts = [
-            f"({optimizer.number}) best loss: {optimizer.best_loss:.6g}<br>{_type_of(optimizer.label)},"
+            f"({optimizer.number}) best loss: {optimizer.best_loss:.6g}<br>{html.escape(optimizer.label)},"
             f" {html.escape(icon_of(optimizer.end).words)}"
             for optimizer in found
         ]
@@ -172,7 +167,7 @@ class Figures:
         points = self._chosen(self.picture.paths)
         values = points.scaled[:, place]
         figure = self._figure(
-            "evaluation",
+            EVALUATION,
             scaled_title(parameter) if scaled else physical_title(parameter),
             parameter.scale == "log" and not scaled,
         )
@@ -219,11 +214,11 @@ class Figures:
 
     def _figure(self, x: str, y: str, is_log: bool = False) -> go.Figure:
         figure = go.Figure(layout={"template": template(self._theme)})
-        figure.update_xaxes(title_text=x)
+        figure.update_xaxes(title_text=x, **({"tickformat": ",d"} if x == EVALUATION else {}))
         figure.update_yaxes(title_text=y, **({"type": "log", "nticks": LOG_TICKS} if is_log else {}))
         return figure
 
-    def _optimizers(self) -> Iterator[Any]:
+    def _optimizers(self) -> Iterator[DrawnOptimizer]:
         for optimizer in self.picture.optimizers:
             if self._shown is None or optimizer.number in self._shown:
                 yield optimizer
@@ -257,13 +252,13 @@ class Figures:
     ) -> Iterator[Any]:
         """One trace for each group, what stands out last."""
         groups = self._grouping.groups[optimizers]
-        kind = go.Scatter if len(x) <= MOST_AS_SVG else go.Scattergl
         colours = self._grouping.colours(self._theme)
         for group in reversed(range(len(self._grouping.names))):
             its = (groups == group) & (optimizers > 0)
             if not its.any():
                 continue
-            yield kind(
+            # not Scattergl: no faster with so few points, and five times as slow where there is no graphics card
+            yield go.Scatter(
                 x=x[its],
                 y=y[its],
                 customdata=optimizers[its],
@@ -334,9 +329,9 @@ class Figures:
                     "symbol": icon.symbol,
                     "size": icon.size,
                     "color": self._colours_of(numbers),
-                    "line": {"width": 1, "color": _PAPER[self._theme]},
+                    "line": {"width": 1, "color": PAPER[self._theme]},
                 },
-                meta={"role": "icons", "end": end},
+                meta={"role": "icons"},
                 hovertemplate="%{text}<extra></extra>",
                 legendgroup="ends",
                 legendrank=2000,
@@ -413,47 +408,10 @@ def scaled_title(parameter: Parameter) -> str:
     return html.escape(f"{printable(parameter.name)}, from lower (0) to upper bound (1)")
 
 
-def template(theme: Theme) -> go.layout.Template:
-    """How all plots look."""
-    ink, faint = INK[theme], _FAINT[theme]
-    axis = {
-        "gridcolor": faint,
-        "linecolor": faint,
-        "zeroline": False,
-        "automargin": True,
-        "ticks": "",
-        "title": {"standoff": 8},
-        "exponentformat": "power",
-    }
-    return go.layout.Template(
-        layout={
-            "font": {
-                "family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
-                "size": 13,
-                "color": ink,
-            },
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "margin": {"l": 60, "r": 20, "t": 12, "b": 46},
-            "xaxis": axis,
-            "yaxis": axis,
-            "hovermode": "closest",
-            "hoverlabel": {"align": "left", "bgcolor": _PAPER[theme], "font": {"color": ink}},
-            "legend": {"bgcolor": "rgba(0,0,0,0)", "font": {"size": 12}},
-            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": OTHERS[theme], "activecolor": ink},
-            "uirevision": "kept",
-        }
-    )
-
-
-def _type_of(label: str) -> str:
-    return html.escape(label)
-
-
-def _end_text(optimizer: Any, icon: EndIcon) -> str:
+def _end_text(optimizer: DrawnOptimizer, icon: EndIcon) -> str:
     when = "" if optimizer.end_evaluation is None else f" at evaluation {optimizer.end_evaluation}"
     best = f"{optimizer.best_loss:.6g}" if np.isfinite(optimizer.best_loss) else "none is finite"
-    head = f"({optimizer.number}) {_type_of(optimizer.label)}: {html.escape(icon.words)}{when}"
+    head = f"({optimizer.number}) {html.escape(optimizer.label)}: {html.escape(icon.words)}{when}"
     return "<br>".join(
         [
             head,

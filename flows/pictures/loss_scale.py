@@ -47,7 +47,8 @@ class LossScale:
         lowest, highest = float(finite.min()), float(finite.max())
         if lowest > 0:
             return cls("log" if highest / lowest >= SPAN else "linear", lowest)
-        above = finite - lowest
+        with np.errstate(over="ignore"):
+            above = finite - lowest
         positive = above[above > 0]
         if not positive.size or not np.isfinite(above).all() or above.max() < SPAN * np.median(positive):
             return cls("linear", lowest)
@@ -73,5 +74,6 @@ class LossScale:
             return np.where(np.isfinite(losses), losses, np.nan)
         if self.kind == "log":
             return np.where(np.isfinite(losses) & (losses > 0), losses, np.nan)
-        above = np.where(np.isfinite(losses), losses - self.lowest, np.nan)
+        with np.errstate(over="ignore", invalid="ignore"):
+            above = np.where(np.isfinite(losses), losses - self.lowest, np.nan)
         return np.where(np.isnan(above), np.nan, np.maximum(above, self.floor))

@@ -6,7 +6,11 @@
   const element = (id) => document.getElementById(id);
   const isDark = window.matchMedia("(prefers-color-scheme: dark)");
   const theme = () => (isDark.matches ? "dark" : "light");
-  const KINDS = { i1: Int8Array, u1: Uint8Array, i2: Int16Array, u2: Uint16Array, i4: Int32Array, u4: Uint32Array, f4: Float32Array, f8: Float64Array };
+  // how plotly.py writes arrays
+  const KINDS = {
+    i1: Int8Array, u1: Uint8Array, i2: Int16Array, u2: Uint16Array, i4: Int32Array, u4: Uint32Array,
+    f4: Float32Array, f8: Float64Array,
+  };
   const POINTWISE = ["x", "y", "customdata", "text"];
 
   let shown = null; // the numbers of the optimizers that are shown; null: all
@@ -87,11 +91,11 @@
       if (trace.meta.role !== "icons") return { ...chosen, marker };
       return {
         ...chosen,
-        marker: { ...marker, line: { ...marker.line, color: theme() === "dark" ? "#151a21" : "#ffffff" } },
+        marker: { ...marker, line: { ...marker.line, color: data.paper[theme()] } },
         mode: count <= data.mostNumbered ? "markers+text" : "markers",
       };
     });
-    return [...(curves.length ? regrouped(curves) : []), ...traces.filter((trace) => trace.x.length || trace.meta?.role === "ink")];
+    return [...(curves.length ? regrouped(curves) : []), ...traces];
   }
 
   function parameterFigure() {
@@ -102,22 +106,32 @@
     const u = data.paths.scaled[place];
     const toPhysical = isLog ? (value) => lower * (upper / lower) ** value : (value) => lower + (upper - lower) * value;
     const y = isScaled ? u : Float64Array.from(u, toPhysical);
-    const axis = { ...figure.layout.yaxis, type: isLog && !isScaled ? "log" : "linear", title: { text: isScaled ? scaled : physical } };
+    const title = { text: isScaled ? scaled : physical };
+    const yaxis = { ...figure.layout.yaxis, type: isLog && !isScaled ? "log" : "linear", title };
     const trace = { ...figure.data[0], x: data.paths.x, y, customdata: data.paths.optimizers };
-    return { data: figure.data.length ? [trace] : [], layout: { ...figure.layout, yaxis: axis, uirevision: `${place} ${isScaled}` } };
+    return {
+      data: figure.data.length ? [trace] : [],
+      layout: { ...figure.layout, yaxis, uirevision: `${place} ${isScaled}` }, // another one is zoomed out
+    };
   }
 
   function draw(key) {
     const figure = key === "parameters" ? parameterFigure() : data.figures[key];
     const layout = { ...figure.layout, template: data.themes[theme()] };
     if (key === "losses") layout.showlegend = false; // the page has its own
-    const config = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
+    const config = { displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
     return Plotly.react(`plot-${key}`, presented(figure), layout, config).then((plot) => {
-      if (!plot.dataset.isHeard && ["losses", "parameters", "plane", "final"].includes(key)) {
-        plot.dataset.isHeard = "yes";
-        plot.on("plotly_click", (event) => clicked(event.points[0]));
-      }
+      if (plot.dataset.isHeard) return;
+      plot.dataset.isHeard = "yes";
+      plot.on("plotly_click", (event) => clicked(event.points[0]));
+      new ResizeObserver(() => fitted(plot)).observe(plot);
     });
+  }
+
+  function fitted(plot) {
+    const { width, height } = plot._fullLayout;
+    const isFitting = width === plot.offsetWidth && height === plot.offsetHeight;
+    if (plot.offsetHeight && !isFitting) Plotly.Plots.resize(plot);
   }
 
   function clicked(point) {
@@ -134,7 +148,8 @@
 
   function refresh() {
     explain();
-    say(shown === null ? `all ${data.optimizers.toLocaleString("en")} shown` : `${shown.size} of ${data.optimizers.toLocaleString("en")} shown`);
+    const all = data.optimizers.toLocaleString("en");
+    say(shown === null ? `all ${all} shown` : `${shown.size.toLocaleString("en")} of ${all} shown`);
     return Promise.all(["losses", ...(data.figures[panel] ? [panel] : [])].map(draw)).then(() => {
       document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
     });
@@ -143,24 +158,31 @@
   // What colours and icons mean; each entry shows those alone that it is about.
   function explain() {
     const { names, groups, colours, inLegend } = data.groupings[colourBy];
-    const entries = inLegend ? names.map((name, group) => ["━", name, (number) => groups[number] === group, colours[theme()][group]]) : [];
+    const everyone = Array.from({ length: data.optimizers }, (_, place) => place + 1);
+    const entries = !inLegend ? [] : names.map((name, group) => (
+      ["━", name, everyone.filter((number) => groups[number] === group), colours[theme()][group]]
+    ));
     for (const { glyph, words, optimizers } of data.ends) {
-      const those = new Set(optimizers);
-      entries.push([glyph, `${words} (${optimizers.length.toLocaleString("en")})`, (number) => those.has(number), ""]);
+      entries.push([glyph, `${words} (${optimizers.length.toLocaleString("en")})`, optimizers, ""]);
     }
-    element("legend").replaceChildren(
-      ...entries.map(([glyph, words, is, color]) => {
-        const entry = document.createElement("button");
-        const sign = document.createElement("span");
-        sign.textContent = glyph;
-        sign.style.color = color;
-        sign.setAttribute("aria-hidden", "true");
-        entry.append(sign, ` ${words}`);
-        entry.title = "Show only these";
-        entry.addEventListener("click", () => choose(new Set(Array.from({ length: data.optimizers }, (_, at) => at + 1).filter(is))));
-        return entry;
-      }),
-    );
+    const buttons = entries.map(([glyph, words, those, color]) => {
+      const entry = explained("button", glyph, words, color);
+      entry.title = "Show only these";
+      entry.addEventListener("click", () => choose(new Set(those)));
+      return entry;
+    });
+    const signs = data.signs.map(([glyph, words]) => explained("span", glyph, words, ""));
+    element("legend").replaceChildren(...buttons, ...signs);
+  }
+
+  function explained(kind, glyph, words, color) {
+    const entry = document.createElement(kind);
+    const sign = document.createElement("span");
+    sign.textContent = glyph;
+    sign.style.color = color;
+    sign.setAttribute("aria-hidden", "true");
+    entry.append(sign, ` ${words}`);
+    return entry;
   }
 
   function say(text) {
@@ -213,10 +235,7 @@
   element("parameter").addEventListener("change", () => draw("parameters"));
   element("scaled").addEventListener("change", () => draw("parameters"));
   for (const button of document.querySelectorAll("[data-minimum]")) {
-    const minimum = Number(button.dataset.minimum);
-    button.addEventListener("click", () => {
-      choose(new Set(data.minima[minimum]));
-    });
+    button.addEventListener("click", () => choose(new Set(data.minima[Number(button.dataset.minimum)])));
   }
   isDark.addEventListener("change", refresh);
 

@@ -13,17 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
-from flows.pictures.colours import OTHER_NAME, OTHERS, default_grouping, groupings
-from flows.pictures.ends import ICONS, icon_of
-from flows.pictures.figures import (
-    INK,
-    MOST_NUMBERED,
-    OTHERS_OPACITY,
-    Figures,
-    physical_title,
-    scaled_title,
-    template,
-)
+from flows.pictures.colours import INK, OTHER_NAME, OTHERS, OTHERS_OPACITY, PAPER, default_grouping, groupings
+from flows.pictures.ends import ICONS, MOST_NUMBERED, icon_of
+from flows.pictures.figures import Figures, physical_title, scaled_title
+from flows.pictures.looks import template
 from flows.pictures.reading import Picture
 from flows.reports.statistics import MinimumSummary
 from optim.printable import printable
@@ -113,6 +106,7 @@ def _data(picture: Picture) -> dict[str, Any]:
         },
         "themes": {theme: template(theme).to_plotly_json() for theme in INK},
         "ink": INK,
+        "paper": PAPER,
         "others": OTHERS,
         "groupings": {
             key: {
@@ -129,6 +123,7 @@ def _data(picture: Picture) -> dict[str, Any]:
         "optimizers": len(picture.optimizers),
         "othersOpacity": OTHERS_OPACITY,
         "ends": _ends(picture),
+        "signs": _signs(picture),
         "mostNumbered": MOST_NUMBERED,
         "minima": [minimum.optimizers for minimum in picture.minima[:MOST_MINIMA]],
         "paths": {
@@ -160,6 +155,13 @@ def _ends(picture: Picture) -> list[dict[str, Any]]:
         for end, numbers in found.items()
         if numbers
     ]
+
+
+def _signs(picture: Picture) -> list[list[str]]:
+    """What other signs among the losses mean."""
+    has_baseline = bool(np.isfinite(picture.curves.losses[picture.curves.optimizers == 0]).any())
+    has_validations = bool(np.isfinite(picture.validations.losses).any())
+    return [*[["○", "initial values"]] * has_baseline, *[["∘", "validation loss"]] * has_validations]
 
 
 def _panel(key: str, picture: Picture) -> str:

@@ -19,7 +19,7 @@ from optim.printable import printable
 from optim.space import Parameter, Space
 from optim.store import EVALUATIONS, EVENTS, VALIDATIONS, RunReader
 
-MOST_LOSSES = 200_000
+MOST_LOSSES = 120_000
 """About so many points the curves of losses have together."""
 MOST_VALUES = 400_000
 """About so many values of parameters are drawn, of all optimizers and parameters together ..."""

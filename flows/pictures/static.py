@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from flows.pictures.colours import OTHER_NAME, OTHERS, ColourBy, default_grouping, groupings
-from flows.pictures.ends import ICONS, icon_of
+from flows.pictures.colours import (
+    FAINT,
+    INK,
+    OTHER_NAME,
+    OTHERS,
+    OTHERS_OPACITY,
+    ColourBy,
+    default_grouping,
+    groupings,
+)
+from flows.pictures.ends import ICONS, MOST_NUMBERED, icon_of
 from flows.pictures.reading import Picture
 from optim.errors import ExportError
 from optim.printable import printable
@@ -19,8 +28,6 @@ if TYPE_CHECKING:
 
 INCHES = (7.0, 4.2)
 DPI = 200
-MOST_NUMBERED = 12
-"""So many optimizers have their numbers beside their icons."""
 
 
 def static_losses(
@@ -54,7 +61,7 @@ def static_losses(
         figure = Figure(figsize=INCHES, layout="constrained")
         axes = figure.add_subplot()
         axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color="#e3e7ec", linewidth=0.6)
+        axes.grid(color=FAINT["light"], linewidth=0.6)
         axes.set_axisbelow(True)
         axes.set_xlabel("evaluation")
         axes.set_ylabel(picture.scale.title())
@@ -83,7 +90,7 @@ def _draw(axes: Axes, picture: Picture, colour_by: ColourBy, optimizers: set[int
                 y[its],
                 color=colours[group],
                 linewidth=0.9,
-                alpha=0.6 if name == OTHER_NAME else 1,
+                alpha=OTHERS_OPACITY if name == OTHER_NAME else 1,
                 label=_plain(name) if grouping.in_legend else None,
             )
     validations = picture.validations
@@ -94,12 +101,12 @@ def _draw(axes: Axes, picture: Picture, colour_by: ColourBy, optimizers: set[int
             "o",
             markersize=2.5,
             markerfacecolor="none",
-            color="#1c2430",
+            color=INK["light"],
             markeredgewidth=0.5,
             label="validation loss",
         )
     for at in {mark.evaluation for mark in picture.marks}:
-        axes.axvline(at + 0.5, color="#1c2430", linewidth=0.7, linestyle=":")
+        axes.axvline(at + 0.5, color=INK["light"], linewidth=0.7, linestyle=":")
     _draw_ends(axes, picture, [colours[group] for group in grouping.groups], optimizers)
     handles, labels = axes.get_legend_handles_labels()
     if handles:
@@ -149,7 +156,7 @@ def _draw_ends(axes: Axes, picture: Picture, colours: list[str], optimizers: set
                     str(number), places[number], (5, 0), textcoords="offset points", fontsize=7, va="center"
                 )
         label = f"{_plain(icon.words)} ({len(numbers)})"
-        axes.scatter([], [], marker=icon.marker, s=20, color="#5b6672", label=label)
+        axes.scatter([], [], marker=icon.marker, s=20, color=INK["light"], label=label)
 
 
 def _plain(text: str) -> str:

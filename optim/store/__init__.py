@@ -17,10 +17,11 @@ Reading, at any time and from any fsspec URL:
 How it works: `layout` is the schema, `documents` its metadata, `chunks` the bytes, `table` rows in memory,
 `optimizers_view` the derived group, `image` the commit; `files`, `root` and `columns` read a commit, `values` says
 what they must be, `tree` shows it as xarray, for which `checked` stands before Zarr and `older` fills what stores of
-older schemas lack.
+older schemas lack; `frames` makes tables of that.
 """
 
 from optim.store.folder import RunFolder, list_runs, store_of
+from optim.store.frames import flat_columns
 from optim.store.layout import EVALUATIONS, EVENTS, OPTIMIZERS, SCHEMA_VERSION, VALIDATIONS
 from optim.store.lock import Holder, RunLock
 from optim.store.reader import RunReader, open_run, read_attributes
@@ -39,6 +40,7 @@ __all__ = [
     "RunReader",
     "RunWriter",
     "Tail",
+    "flat_columns",
     "list_runs",
     "open_run",
     "read_attributes",

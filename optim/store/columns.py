@@ -15,7 +15,7 @@ from optim.errors import DamagedStoreError
 from optim.store.chunks import decode
 from optim.store.documents import chunk_key, separator
 from optim.store.files import MOST_BYTES, Files
-from optim.store.layout import EVALUATIONS, Column, Group
+from optim.store.layout import EVALUATIONS, OPTIMIZERS, Column, Group
 from optim.store.root import Root
 from optim.store.values import Sizes, check_values
 
@@ -57,7 +57,10 @@ class Columns:
             for column in group.columns
             if names is None or column.name in names
         }
-        check_values(group, columns, Sizes(start, self._root.rows(EVALUATIONS), len(self._root.workers)))
+        sizes = Sizes(
+            start, self._root.rows(EVALUATIONS), self._root.rows(OPTIMIZERS), len(self._root.workers)
+        )
+        check_values(group, columns, sizes)
         return columns
 
     def _array(self, group: Group, column: Column, start: int, stop: int) -> NDArray[Any]:

@@ -18,6 +18,7 @@ from optim.outcome import Outcome
 from optim.space import Parameter, Space
 from optim.store.columns import Columns
 from optim.store.files import Files, files_of
+from optim.store.frames import frame_of
 from optim.store.layout import (
     EVALUATIONS,
     EVENTS,
@@ -31,7 +32,8 @@ from optim.store.layout import (
 )
 from optim.store.root import Root, read_root
 
-if TYPE_CHECKING:  # it takes long to import, and most of what is read is not shown as xarray
+if TYPE_CHECKING:  # they take long to import, and most of what is read is not shown by them
+    import pandas as pd
     import xarray as xr
 
 _ATTEMPTS = 20
@@ -214,6 +216,32 @@ class RunReader:
             DamagedStoreError: A chunk is missing or damaged.
         """
         return self._with_coordinates(OPTIMIZERS)
+
+    def evaluations_frame(self) -> pd.DataFrame:
+        """All evaluations as a pandas frame: a row for each number, each parameter a column in its own unit.
+
+        `frame.attrs["units"]` has the unit of each column that has one. The validation loss is a column, too.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        return frame_of(self.evaluations(), EVALUATIONS.dim, self.workers)
+
+    def optimizers_frame(self) -> pd.DataFrame:
+        """All optimizers as a pandas frame: a row for each number; starting points are columns as `x0_eps`.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        return frame_of(self.optimizers(), OPTIMIZERS.dim, self.workers)
+
+    def events_frame(self) -> pd.DataFrame:
+        """All events as a pandas frame.
+
+        Raises:
+            DamagedStoreError: A chunk is missing or damaged.
+        """
+        return frame_of(self.events(), EVENTS.dim, self.workers)
 
     def journal(self) -> Iterator[EvaluationRow | ValidationRow | EventRow]:
         """Every input of the manager, in order: what a replay needs.

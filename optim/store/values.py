@@ -25,11 +25,13 @@ class Sizes(NamedTuple):
     Attributes:
         start: The first row of those that are looked at.
         evaluations: How many evaluations the run has.
+        optimizers: How many optimizers were started.
         workers: How many workers have a name.
     """
 
     start: int
     evaluations: int
+    optimizers: int
     workers: int
 
 
@@ -51,6 +53,10 @@ def check_values(group: Group, columns: Columns, sizes: Sizes) -> None:
 
 def _is_outcome(columns: Columns, sizes: Sizes) -> Any:
     return np.isin(columns["outcome"], _OUTCOMES)
+
+
+def _is_started(columns: Columns, sizes: Sizes) -> Any:
+    return (columns["optimizer"] >= 0) & (columns["optimizer"] <= sizes.optimizers)
 
 
 def _is_worker(columns: Columns, sizes: Sizes) -> Any:
@@ -83,8 +89,13 @@ def _is_object(columns: Columns, sizes: Sizes) -> Any:
 
 
 _CHECKS: Mapping[str, Mapping[str, Callable[[Columns, Sizes], Any]]] = {
-    EVALUATIONS.name: {"outcome": _is_outcome, "worker": _is_worker},
-    VALIDATIONS.name: {"outcome": _is_outcome, "worker": _is_worker, "evaluation": _is_validated},
+    EVALUATIONS.name: {"optimizer": _is_started, "outcome": _is_outcome, "worker": _is_worker},
+    VALIDATIONS.name: {
+        "optimizer": _is_started,
+        "outcome": _is_outcome,
+        "worker": _is_worker,
+        "evaluation": _is_validated,
+    },
     EVENTS.name: {"kind": _is_kind},
     OPTIMIZERS.name: {"number": _is_numbered, "best_evaluation": _is_best, "settings": _is_object},
 }

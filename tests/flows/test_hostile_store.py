@@ -1,4 +1,4 @@
-"""Runs that somebody hostile has made, in front of people: `list`, `show`, `watch` and `export`.
+"""Runs that somebody hostile has made, in front of people: `list`, `show`, `watch`, `export` and `plot`.
 
 Invariants: none of them imports or runs what a store names; what a terminal would obey is spelled out; nothing is
 written outside the folder of an export; whatever is wrong with a store is one message.
@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 from flows.cli import shoal
 from flows.crashed import mark_crashed
 from flows.export import export
+from flows.pictures.page import page
+from flows.pictures.reading import read_picture
 from flows.reports.from_store import StoreSource
 from flows.reports.snapshot import progress_line
 from flows.stored_run import first_settings
@@ -78,6 +80,7 @@ def commands(location: Path, target: Path) -> list[list[str]]:
         ["show", "evil", "--json", "--optimizer", "1", *place],
         ["watch", "evil", *place],
         ["export", "evil", str(target), "--csv", *place],
+        ["plot", "evil", *place],
     ]
 
 
@@ -86,7 +89,7 @@ def test_what_a_terminal_would_obey_is_spelled_out(location, tmp_path) -> None:
         result = CliRunner().invoke(shoal, arguments, standalone_mode=False)
         assert result.exception is None, arguments
         assert all(line.isprintable() for line in result.output.splitlines()), arguments
-        assert "owned" in result.output or arguments[0] == "export"
+        assert "owned" in result.output or arguments[0] in ("export", "plot")
     for file in (tmp_path / "out").rglob("*.txt"):
         assert all(line.isprintable() for line in file.read_text().splitlines()), file
 
@@ -212,11 +215,14 @@ def test_whatever_the_attributes_say_a_run_is_exported_or_refused(name, value, i
     with suppress(ShoalError):
         export("evil", open_run(path.parent), location / "out", with_csv=True, overwrite=True)
     with suppress(ShoalError):
-        progress_line(StoreSource("evil", str(path.parent), None).picture())
+        progress_line(StoreSource("evil", str(path.parent), None).snapshot())
+        page(read_picture("evil", open_run(path.parent)))
 
 
 @pytest.mark.parametrize("x", [np.nan, np.inf, -1e308])
-def test_points_that_are_in_no_space_are_exported_or_refused(x, tmp_path) -> None:
+def test_points_that_are_in_no_space_are_exported_and_drawn_or_refused(x, tmp_path) -> None:
     path = write_run(tmp_path, ATTRIBUTES, x=x)
+    with suppress(ShoalError):
+        page(read_picture("evil", open_run(path / "run.zarr")))
     with suppress(ShoalError):
         export("evil", open_run(path / "run.zarr"), tmp_path / "out", with_csv=True)
