@@ -14,10 +14,8 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--output", type=FILE, help="Where the page goes.  [default: loss.html in the folder of the run]"
 )
-@click.option(
-    "--png", type=FILE, help="Instead, losses as PNG, for papers.  [needs: pip install 'shoal[static]']"
-)
-@click.option("--svg", type=FILE, help="Instead, losses as SVG.  [needs: pip install 'shoal[static]']")
+@click.option("--png", type=FILE, help="Instead, losses as PNG, for papers.")
+@click.option("--svg", type=FILE, help="Instead, losses as SVG.")
 @click.option("--optimizers", default="", metavar="NUMBERS", help="Show only these at first, as in '2 4 7'.")
 @click.option("--force", is_flag=True, help="Write over files that exist.")
 @click.option("--location", help="Folder of all runs.  [default: SHOAL_LOCATION or ./runs]")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +19,6 @@ from flows.pictures.colours import (
 )
 from flows.pictures.ends import ICONS, MOST_NUMBERED, icon_of
 from flows.pictures.reading import Picture
-from optim.errors import ExportError
 from optim.printable import printable
 
 if TYPE_CHECKING:
@@ -43,12 +41,7 @@ def static_losses(
         file_format: What the bytes shall be.
         optimizers: The numbers of those that are shown; None: all.
         colour_by: Who has which colour; None: what suits the run.
-
-    Raises:
-        ExportError: matplotlib is missing.
     """
-    if find_spec("matplotlib") is None:
-        raise ExportError("PNG and SVG need matplotlib; install the extra: pip install 'shoal[static]'")
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -7,9 +7,11 @@ import importlib
 import io
 import math
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from importlib.abc import MetaPathFinder
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal
 
@@ -205,11 +207,22 @@ def _silence() -> Iterator[None]:
 
 def _import_cma() -> ModuleType:
     """Without matplotlib, which pycma would load for pictures that nobody here asks for; it takes most of a second."""
-    is_hidden = sys.modules.setdefault("matplotlib", None) is None  # type: ignore[arg-type]
+    without = _NoMatplotlib()
+    sys.meta_path.insert(0, without)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Could not import matplotlib.pyplot", UserWarning)
             return importlib.import_module("cma")
     finally:
-        if is_hidden:
-            del sys.modules["matplotlib"]
+        sys.meta_path.remove(without)
+
+
+class _NoMatplotlib(MetaPathFinder):
+    """Hides matplotlib from the thread that makes it; others may import it meanwhile."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "matplotlib" and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError("matplotlib is hidden for a moment", name=fullname)

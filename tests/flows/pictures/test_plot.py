@@ -146,13 +146,6 @@ def test_an_optimizer_that_is_not_there_is_said(rich_run, location, numbers) -> 
         plot(location, "rich", "--optimizers", numbers)
 
 
-def test_without_matplotlib_it_is_said_what_to_install(rich_run, location, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("flows.pictures.static.find_spec", lambda name: None)
-    code, said = plot(location, "rich", "--png", tmp_path / "a.png")
-    assert (code, said) == (1, "PNG and SVG need matplotlib; install the extra: pip install 'shoal[static]'")
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     ("words", "unwanted"),
     [

@@ -172,11 +172,18 @@ def test_the_first_batch_is_the_start_and_a_generation_and_so_is_the_warm_up(pop
     assert optimizer.warm_up(dimension) == 1 + size
 
 
-def test_pycma_does_not_load_matplotlib_which_can_be_loaded_later(tmp_path):
+@pytest.mark.parametrize("load", ["import matplotlib", "thread.start(); thread.join()"])
+def test_pycma_does_not_load_matplotlib_which_others_can(load, tmp_path):
     (tmp_path / "matplotlib.py").write_text("loaded = True")
+    (tmp_path / "other.py").write_text(
+        "import sys, threading, importlib\n"
+        "thread = threading.Thread(target=importlib.import_module, args=['matplotlib'])\n"
+    )
     script = (
-        "import sys; from optim.optimizers.cmaes import _import_cma; _import_cma();"
-        "assert 'matplotlib' not in sys.modules; import matplotlib; assert matplotlib.loaded"
+        "import sys; from optim.optimizers.cmaes import _import_cma, _NoMatplotlib; _import_cma();"
+        "assert 'matplotlib' not in sys.modules; from other import thread;"
+        f"{'sys.meta_path.insert(0, _NoMatplotlib());' if 'thread' in load else ''} {load};"
+        "assert sys.modules['matplotlib'].loaded"
     )
     paths = os.pathsep.join([str(tmp_path), *sys.path])
     subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": paths}, check=True)
