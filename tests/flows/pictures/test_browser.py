@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,19 +21,11 @@ from flows.pictures.reading import Picture, read_picture
 from optim.journal import EventKind
 from optim.store import open_run
 
-webdriver = pytest.importorskip("selenium.webdriver")
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+pytest.importorskip("selenium")
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-CHROMEDRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and CHROMEDRIVER),
-    reason="needs Chromium and its driver: apt-get install chromium chromium-driver",
-)
-LAPTOP = (1366, 650)
-"""What a browser leaves for a page on a screen of 1366 x 768."""
 WAIT_S = 60
 
 
@@ -138,32 +129,6 @@ class Page:
                 ".map((it) => it.line.color)"
             )
         )
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-    width, height = LAPTOP
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +275,7 @@ def test_a_dark_page_has_light_text_and_colours_of_its_own(shown) -> None:
 
 
 def test_all_of_it_is_visible_on_a_laptop(shown) -> None:
-    width, height = LAPTOP
+    width, height = shown.run("return [window.innerWidth, window.innerHeight]")
     assert shown.run(
         "return [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
     ) == [
