@@ -18,7 +18,9 @@ REST = 20.0
 """So many times as long as drawing took, nothing is drawn."""
 LOOK_S = 0.1
 LAST_S = 10.0
-"""How long the end of a run waits for its last picture."""
+"""How long the process waits at its end for the last picture ..."""
+LAST = "shoal last picture"
+"""... which this thread has drawn, while whatever else ends comes to its end."""
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def kept_picture(
     flush: Callable[[], None],
     logger: logging.Logger,
 ) -> Iterator[None]:
-    """Keep the page of a run current until the context ends, and draw it once more then.
+    """Keep the page of a run current until the context ends, and begin to draw it once more then.
 
     A run that ends before its first picture is due gets none: to draw it would take longer than such a run.
 
@@ -51,7 +53,7 @@ def kept_picture(
             until = time.time() + LAST_S if ends_at is None else min(time.time() + LAST_S, ends_at)
             with suppress(StoreError):  # whoever closes the store says so
                 flush()
-                artist.draw(lambda: time.time() > until)
+                threading.Thread(target=artist.draw, args=(lambda: time.time() > until,), name=LAST).start()
 
 
 class _Artist:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import shoal
-from flows.pictures.upkeep import kept_picture
+from flows.pictures.upkeep import LAST, kept_picture
 from optim.errors import StoreError
 from optim.store import RunFolder
 
@@ -28,6 +28,12 @@ def wait_for(path: Path) -> None:
         pause.wait(0.05)
 
 
+def wait_for_the_last() -> None:
+    for thread in threading.enumerate():
+        if thread.name == LAST:
+            thread.join()
+
+
 def test_the_page_is_drawn_while_a_run_goes_on_and_again_at_its_end(write) -> None:
     folder = RunFolder(write("going"))
     flushed = []
@@ -35,6 +41,7 @@ def test_the_page_is_drawn_while_a_run_goes_on_and_again_at_its_end(write) -> No
         folder, OFTEN_S, None, lambda: flushed.append(folder.picture.stat().st_mtime_ns), LOGGER
     ):
         wait_for(folder.picture)
+    wait_for_the_last()
     assert "<!DOCTYPE html>" in folder.picture.read_text()
     assert folder.picture.stat().st_mtime_ns > flushed[0]
 
@@ -53,6 +60,7 @@ def test_a_run_keeps_its_page_until_it_has_finished(tmp_path) -> None:
         optimizers=[shoal.Scipy()],
         store={"location": str(tmp_path), "picture_s": OFTEN_S},
     )
+    wait_for_the_last()
     assert 'data-status="finished"' in page.read_text()
 
 
@@ -69,6 +77,7 @@ def test_what_goes_wrong_is_one_warning(tmp_path, caplog) -> None:
     LOGGER.addFilter(heard := lambda record: said.set() or True)
     with kept_picture(RunFolder(tmp_path / "nowhere"), OFTEN_S, None, lambda: None, LOGGER):
         said.wait()
+    wait_for_the_last()
     LOGGER.removeFilter(heard)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "The picture of the run cannot be drawn: " in caplog.text
@@ -83,12 +92,14 @@ def test_a_store_that_cannot_be_flushed_is_left_to_whoever_closes_it(write) -> N
 
     with kept_picture(folder, OFTEN_S, None, flush, LOGGER):
         wait_for(folder.picture)
+    assert LAST not in [thread.name for thread in threading.enumerate()]
 
 
 def test_a_session_whose_time_is_up_does_not_wait_for_its_last_picture(write) -> None:
     folder = RunFolder(write("late"))
     with kept_picture(folder, OFTEN_S, 0.0, lambda: folder.picture.unlink(), LOGGER):
         wait_for(folder.picture)
+    wait_for_the_last()
     assert not folder.picture.exists()
 
 
@@ -103,5 +114,6 @@ def test_an_error_of_the_run_is_passed_on_and_drawn(write) -> None:
 
     with pytest.raises(ZeroDivisionError):
         fail()
+    wait_for_the_last()
     assert flushes == [1]
     assert [path.name for path in folder.path.iterdir() if path.name.endswith(".partial")] == []
