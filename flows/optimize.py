@@ -20,6 +20,7 @@ from flows.cluster import task_runner
 from flows.crashed import mark_crashed
 from flows.dask_lane import PULSE_S, DaskLane
 from flows.durations import end_after
+from flows.existing import IfExists, location_in, run_to_resume
 from flows.interruption import Interruption, interruptible
 from flows.location import runs_location
 from flows.records import already_recorded, wait_until_recorded
@@ -57,6 +58,7 @@ def optimize(
     settings: RunSettings | None = None,
     code_folder: str | None = None,
     walltime: str | None = None,
+    if_exists: IfExists = "refuse",
 ) -> State[RunResult]:
     """Run many optimizers on one problem, watched and managed.
 
@@ -69,6 +71,8 @@ def optimize(
         settings: Full settings, in place of a run file.
         code_folder: With settings: where user code is looked for besides installed packages.
         walltime: Save and end before so much time has passed, as 23h50m, to be resumed later.
+        if_exists: When there is a run of that name: refuse; or resume it by what its store says, and leave it as it is
+            if it has finished; or start a new one, with a number behind the name.
 
     Returns:
         Completed with a `RunResult`; Failed; or Cancelled when a signal interrupted it. What a person can mend is in
@@ -80,6 +84,10 @@ def optimize(
         ends_at = end_after(walltime)
         if (begun := _begun_by_this_flow_run(run_file, settings, overrides or [])) is not None:
             return _carried_on(begun, ends_at=ends_at)
+        if if_exists == "resume":
+            location = _location(run_file, settings, chosen)
+            if (known := run_to_resume(location, name)) is not None:
+                return _carried_on(known, ends_at=ends_at)
         file, found, run_file_folder = _settings(run_file, settings, chosen)
         if found.private:
             require_password()
@@ -88,7 +96,8 @@ def optimize(
             with located(file.name, file.places):
                 _upload(runner, found, run_file_folder or code_folder)
                 request = _request(runner, found, file, name or None, run_file_folder or code_folder)
-            return _concluded(_run_on(runner, request._replace(ends_at=ends_at)))
+            request = request._replace(ends_at=ends_at, numbers_taken=if_exists == "new")
+            return _concluded(_run_on(runner, request))
     except ShoalError as error:
         return _refused(error)
 
@@ -143,17 +152,19 @@ def _begun_by_this_flow_run(
     """The run that an earlier attempt of this flow run has begun: Retry in the dashboard goes on with it."""
     if runtime.flow_run.run_count <= 1:
         return None
-    try:
-        location = _settings(run_file, settings, overrides)[1].store.location
-    except InvalidSettingsError:  # the run file has changed since; what counts is the store
-        location = None
-    for folder in list_runs(runs_location(location)):
+    for folder in list_runs(runs_location(_location(run_file, settings, overrides))):
         try:
             if str(runtime.flow_run.id) in read_attributes(folder.store).get("flow_run_ids", []):
                 return folder
         except StoreError:  # begun by a process that died before its first commit, or not ours
             continue
     return None
+
+
+def _location(run_file: str | None, settings: RunSettings | None, overrides: list[str]) -> str | None:
+    if run_file:
+        return location_in(Path(run_file), overrides)
+    return settings.store.location if settings else None
 
 
 def _settings(
