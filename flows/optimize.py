@@ -16,6 +16,7 @@ from prefect.exceptions import CancelledRun, FailedRun
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Completed, Failed
 
+from flows.chosen import chosen
 from flows.cluster import task_runner
 from flows.crashed import mark_crashed
 from flows.dask_lane import PULSE_S, DaskLane
@@ -53,12 +54,14 @@ on_result: ContextVar[Callable[[RunResult], None]] = ContextVar("on_result", def
 def optimize(
     run_file: str | None = None,
     name: str | None = None,
+    if_exists: IfExists = "refuse",
     seed: int | None = None,
+    workers: int | None = None,
+    max_evaluations: int | None = None,
+    walltime: str | None = None,
     overrides: list[str] | None = None,
     settings: RunSettings | None = None,
     code_folder: str | None = None,
-    walltime: str | None = None,
-    if_exists: IfExists = "refuse",
 ) -> State[RunResult]:
     """Run many optimizers on one problem, watched and managed.
 
@@ -66,29 +69,34 @@ def optimize(
         run_file: Path of a run file (TOML, YAML or ParAMS blocks) on the machine that runs the flow; its folder is
             where user code is looked for besides installed packages. Empty, as the name may be: none.
         name: Of the run; by default the problem's, with a number.
-        seed: Of all random numbers; by default the run file's.
-        overrides: Settings that win over the run file, as `exit_condition.1.max=500`.
-        settings: Full settings, in place of a run file.
-        code_folder: With settings: where user code is looked for besides installed packages.
-        walltime: Save and end before so much time has passed, as 23h50m, to be resumed later.
         if_exists: When there is a run of that name: refuse; or resume it by what its store says, and leave it as it is
             if it has finished; or start a new one, with a number behind the name.
+        seed: Of all random numbers; by default the run file's.
+        workers: How many local processes evaluate; by default the run file's.
+        max_evaluations: How many evaluations the run may use; by default what the run file says.
+        walltime: Save and end before so much time has passed, as 23h50m, to be resumed later.
+        overrides: Any other settings that win over the run file, as `exit_condition.1.max=500`.
+        settings: Full settings, in place of a run file and of what wins over it.
+        code_folder: With settings: where user code is looked for besides installed packages.
 
     Returns:
         Completed with a `RunResult`; Failed; or Cancelled when a signal interrupted it. What a person can mend is in
         the message of a Failed state, and its data is the `ShoalError`: every fault of the settings, a name that is
         taken.
     """
-    chosen = [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
+    run_file = run_file or ""
     try:
         ends_at = end_after(walltime)
         if (begun := _begun_by_this_flow_run(run_file, settings, overrides or [])) is not None:
             return _carried_on(begun, ends_at=ends_at)
         if if_exists == "resume":
-            location = _location(run_file, settings, chosen)
+            location = _location(run_file, settings, overrides or [])
             if (known := run_to_resume(location, name)) is not None:
                 return _carried_on(known, ends_at=ends_at)
-        file, found, run_file_folder = _settings(run_file, settings, chosen)
+        changes = chosen(
+            run_file, overrides or [], seed=seed, workers=workers, max_evaluations=max_evaluations
+        )
+        file, found, run_file_folder = _settings(run_file, settings, changes)
         if found.private:
             require_password()
         with task_runner(found.cluster, found.private) as runner:
@@ -147,7 +155,7 @@ def _carried_on(
 
 
 def _begun_by_this_flow_run(
-    run_file: str | None, settings: RunSettings | None, overrides: list[str]
+    run_file: str, settings: RunSettings | None, overrides: list[str]
 ) -> RunFolder | None:
     """The run that an earlier attempt of this flow run has begun: Retry in the dashboard goes on with it."""
     if runtime.flow_run.run_count <= 1:
@@ -161,14 +169,14 @@ def _begun_by_this_flow_run(
     return None
 
 
-def _location(run_file: str | None, settings: RunSettings | None, overrides: list[str]) -> str | None:
+def _location(run_file: str, settings: RunSettings | None, overrides: list[str]) -> str | None:
     if run_file:
         return location_in(Path(run_file), overrides)
     return settings.store.location if settings else None
 
 
 def _settings(
-    run_file: str | None, settings: RunSettings | None, overrides: list[str]
+    run_file: str, settings: RunSettings | None, overrides: list[str]
 ) -> tuple[RunFile, RunSettings, str | None]:
     if bool(run_file) == (settings is not None):
         fault = Fault("", "", "give either a run file or settings")

@@ -19,7 +19,7 @@ what they must be, `tree` shows it as xarray, for which `checked` stands before 
 older schemas lack.
 """
 
-from optim.store.folder import RunFolder, list_runs
+from optim.store.folder import RunFolder, list_runs, run_name
 from optim.store.layout import EVALUATIONS, EVENTS, OPTIMIZERS, SCHEMA_VERSION, VALIDATIONS
 from optim.store.lock import Holder, RunLock
 from optim.store.reader import RunReader, open_run, read_attributes
@@ -39,4 +39,5 @@ __all__ = [
     "list_runs",
     "open_run",
     "read_attributes",
+    "run_name",
 ]
