@@ -13,20 +13,30 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, StateType
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import State, StateType
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.runner import Runner
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_UI_URL, temporary_settings
+from prefect.states import Cancelled
 from prefect.types.entrypoint import EntrypointType
 from tzlocal import get_localzone_name
 
@@ -49,8 +59,6 @@ EMPTY = {"run_file": "", "name": "", "walltime": "", "overrides": []}
 """With these, the form of the dashboard has fields to type into where it would have switches from None to text."""
 SLUG = "shoal-serve"
 """Of the schedules that are made here, which the server tells from those that people make in the dashboard."""
-ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
-"""A schedule starts nothing while the run before goes on; nor several, when several were due and nobody served."""
 STANDARD_INPUT = 0
 AUTOMATION = "shoal: flow runs without a heartbeat have crashed"
 
@@ -77,8 +85,8 @@ async def _serve(serving: Serving, dashboard: str, password: Path | None) -> Non
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: RETRIES}):
             await _watch_heartbeats()
             await _forget_schedules(serving.name)
-            for deployment in await _deployments(serving):
-                await runner.aadd_deployment(deployment)
+            served = [await runner.aadd_deployment(deployment) for deployment in await _deployments(serving)]
+            await _give_up_late(served)
     except httpx.HTTPError as error:
         raise ServerError(
             f"the Prefect server at {dashboard} does not take the deployments: {error}"
@@ -98,6 +106,7 @@ class Serving(NamedTuple):
         cron: When these start by themselves, in this machine's time zone; empty: not so.
         every_s: So, too, every so many seconds; 0: not so.
         if_exists: What they do when their run exists.
+        walltime: Of each of their runs; empty: none.
     """
 
     name: str
@@ -107,6 +116,7 @@ class Serving(NamedTuple):
     cron: str = ""
     every_s: float = 0.0
     if_exists: IfExists = "refuse"
+    walltime: str = ""
 
     def deployment_of(self, run_file: str) -> str:
         """The name of the deployment of a run file."""
@@ -122,6 +132,7 @@ class Serving(NamedTuple):
                 "run_file": run_file,
                 "name": run_name(Path(run_file).stem) if is_named else "",
                 "if_exists": self.if_exists,
+                "walltime": self.walltime,
             }
             for run_file in self.run_files
         }
@@ -146,9 +157,8 @@ async def _deployments(serving: Serving) -> Sequence[RunnerDeployment]:
     here = f"Run files are looked for in `{Path.cwd()}`; runs are kept in `{runs_location(None).resolve()}`."
     by_module = EntrypointType.MODULE_PATH  # found where shoal is installed, wherever this runs
     described = f"{optimize.description}\n\n{here}"
-    scheduled: dict[str, Any] = (
-        {"schedules": [serving.schedule], "concurrency_limit": ONE_AT_A_TIME} if serving.schedule else {}
-    )
+    # No concurrency limit: a flow run that has one is ended by Prefect when the server is away for a while.
+    scheduled: dict[str, Any] = {"schedules": [serving.schedule]} if serving.schedule else {}
     return [
         await optimize.ato_deployment(
             serving.name, parameters=EMPTY, description=described, entrypoint_type=by_module
@@ -178,6 +188,20 @@ async def _forget_schedules(name: str) -> None:
                 for schedule in deployment.schedules:
                     if schedule.slug == SLUG:
                         await client.delete_deployment_schedule(deployment.id, schedule.id)
+
+
+async def _give_up_late(deployments: list[UUID]) -> None:
+    """Cancel what was due by a schedule while nobody served: else it would start now, all at once."""
+    late = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=deployments),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+    )
+    async with get_client() as client:
+        for flow_run in await client.read_flow_runs(flow_run_filter=late):
+            if flow_run.auto_scheduled:
+                state: State[Any] = Cancelled(message="Nobody served when it was due.")
+                await client.set_flow_run_state(flow_run.id, state, force=True)
 
 
 async def _watch_heartbeats() -> None:

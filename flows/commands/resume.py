@@ -61,10 +61,10 @@ def carry_on(
 
     Args:
         folder: Of the run.
-        accept_divergence: As the options of the command.
-        walltime: So, too.
-        verbose: So, too.
-        quiet: So, too.
+        accept_divergence: As the option of the command.
+        walltime: As the option of the command.
+        verbose: As the option of the command.
+        quiet: As the option of the command.
 
     Raises:
         RunLockedError: Another process works on it.

@@ -96,7 +96,7 @@ def command(
         from flows.commands.resume import carry_on
         from flows.existing import location_in, run_to_resume
 
-        if (known := run_to_resume(location_in(file, chosen), name)) is not None:
+        if (known := run_to_resume(location or location_in(file, chosen), name)) is not None:
             return carry_on(known, walltime=walltime, verbose=verbose, quiet=quiet)
     request = request_of(file, chosen, name, in_this_process=local)
     console = Console(stderr=True, quiet=quiet)

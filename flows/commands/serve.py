@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     help="What starting a run file does when there is a run called like it: go on with it, or start a new one with a"
     " number behind the name.  [default: runs are called like their problem, with a number]",
 )
+@click.option(
+    "--walltime", metavar="TIME", help="The run files' runs save and end after so much time, as 5h30m."
+)
 @click.option("--name", help="Of the deployments in the dashboard.  [default: this folder and this machine]")
 @click.option(
     "--port",
@@ -37,6 +40,7 @@ def command(
     cron: str | None,
     every: str | None,
     if_exists: IfExists,
+    walltime: str | None,
     name: str | None,
     port: int,
     private: bool,
@@ -57,21 +61,26 @@ def command(
     from pathlib import Path
     from types import FrameType
 
-    from flows.durations import seconds_of
+    from flows.durations import end_after, seconds_of
     from flows.environment import DEFAULTS
     from flows.run_files.reading import read_settings
 
     name = name or f"{Path.cwd().name} on {socket.gethostname()}"
-    if "/" in name or "%" in name:
-        raise click.UsageError(f"--name {name!r}: Prefect allows neither '/' nor '%'")
-    if len({Path(file).name for file in files}) < len(files):
+    file_names = {Path(file).name for file in files}
+    for called in (name, *file_names):
+        if "/" in called or "%" in called:
+            raise click.UsageError(
+                f"{called!r} cannot be the name of a deployment: Prefect allows neither '/' nor '%'"
+            )
+    if len(file_names) < len(files):
         raise click.UsageError("run files that are served together need different names")
     if (cron or every) and (not files or (cron and every)):
         raise click.UsageError("give --cron or --every, with at least one run FILE")
     if cron:
         _check_cron(cron)
+    end_after(walltime)  # to say now what is wrong with it, as with the files
     for file in files:
-        read_settings(Path(file))  # to say now what is wrong with it
+        read_settings(Path(file))
     serving = {
         "name": name,
         "port": port,
@@ -80,6 +89,7 @@ def command(
         "cron": cron or "",
         "every_s": seconds_of(every) if every else 0.0,
         "if_exists": if_exists,
+        "walltime": walltime or "",
     }
     click.echo("Starting Prefect ...", err=True)
     with subprocess.Popen(

@@ -2,8 +2,8 @@
 
 Invariants:
 
-* Each run file that is served has a deployment that needs no typing; its schedule is of this machine's time zone, lets
-  nothing start while a run goes on, and is forgotten by the next `shoal serve` that does not want it.
+* Each run file that is served has a deployment that needs no typing; its schedule is of this machine's time zone, and
+  is forgotten by the next `shoal serve` that does not want it. What was due while nobody served does not start.
 * What a form's plain fields say wins over the run file, whatever its exit conditions are.
 * Retry goes on with the run that its own flow run has begun, after a cancellation, a refusal and a kill, whatever has
   become of the run file. While another process holds the run, Retry is refused.
@@ -28,9 +28,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import psutil
@@ -39,8 +40,9 @@ import yaml
 from click.testing import CliRunner
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.states import Running
+from prefect.states import Running, Scheduled
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools import validate
 from tzlocal import get_localzone_name
@@ -51,7 +53,15 @@ from flows.crashed import mark_crashed
 from flows.interruption import DRAIN_S, Interruption
 from flows.optimize import optimize
 from flows.run_files.reading import read_settings
-from flows.serve import AUTOMATION, SLUG, Serving, _deployments, _forget_schedules, _watch_heartbeats
+from flows.serve import (
+    AUTOMATION,
+    SLUG,
+    Serving,
+    _deployments,
+    _forget_schedules,
+    _give_up_late,
+    _watch_heartbeats,
+)
 from optim.errors import StoreError
 from optim.space import Parameter
 from optim.store import RunFolder, RunWriter, open_run, read_attributes
@@ -334,7 +344,6 @@ def test_a_schedule_lasts_as_long_as_it_is_wanted(server):
         async with get_client() as client:
             found = await client.read_deployment(identity)
             assert found.parameters == serving.parameters["a/fit.toml"]
-            assert (found.concurrency_options is not None) == bool(serving.schedule)
             if serving.cron:
                 by_hand = DeploymentScheduleCreate(schedule=CronSchedule(cron="0 3 * * *"), slug="by hand")
                 await client.create_deployment_schedules(identity, [by_hand])
@@ -344,6 +353,31 @@ def test_a_schedule_lasts_as_long_as_it_is_wanted(server):
     assert (slug, schedule.cron, schedule.timezone) == (SLUG, "0 2 * * *", get_localzone_name())
     ((slug, _),) = asyncio.run(schedules_of(serving._replace(cron="")))
     assert slug == "by hand"
+
+
+def test_what_was_due_while_nobody_served_does_not_start(server):
+    serving = Serving(f"late {uuid4()}", run_files=("fit.toml",), every_s=1.0)
+
+    async def serve_again() -> list[tuple[bool, str]]:
+        identity = await (await _deployments(serving))[-1].aapply()
+        due = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[identity]))
+        async with get_client() as client:
+            wanted = Scheduled(scheduled_time=datetime.now(UTC) - timedelta(hours=1))
+            asked = await client.create_flow_run_from_deployment(identity, state=wanted)
+            late: list[UUID] = []
+            while not late:  # the server makes flow runs of a new schedule within seconds
+                runs = await client.read_flow_runs(flow_run_filter=due)
+                now = datetime.now(UTC)
+                late = [run.id for run in runs if run.auto_scheduled and run.expected_start_time < now]
+                await asyncio.sleep(0.2)
+            await _give_up_late([identity])
+            found = [await client.read_flow_run(run) for run in (asked.id, *late)]
+            await client.delete_deployment(identity)
+            return [(run.auto_scheduled, run.state.type.value) for run in found]
+
+    asked, *late = asyncio.run(serve_again())
+    assert asked == (False, "SCHEDULED")
+    assert set(late) == {(True, "CANCELLED")}
 
 
 def test_what_is_called_like_its_file_is_so_where_that_matters():
