@@ -85,17 +85,16 @@ def optimize(
         taken.
     """
     run_file = run_file or ""
+    overrides = [text for text in overrides or [] if text.strip()]  # an item of the form may be left empty
     try:
         ends_at = end_after(walltime)
-        if (begun := _begun_by_this_flow_run(run_file, settings, overrides or [])) is not None:
+        if (begun := _begun_by_this_flow_run(run_file, settings, overrides)) is not None:
             return _carried_on(begun, ends_at=ends_at)
         if if_exists == "resume":
-            location = _location(run_file, settings, overrides or [])
+            location = _location(run_file, settings, overrides)
             if (known := run_to_resume(location, name)) is not None:
                 return _carried_on(known, ends_at=ends_at)
-        changes = chosen(
-            run_file, overrides or [], seed=seed, workers=workers, max_evaluations=max_evaluations
-        )
+        changes = chosen(run_file, overrides, seed=seed, workers=workers, max_evaluations=max_evaluations)
         file, found, run_file_folder = _settings(run_file, settings, changes)
         if found.private:
             require_password()

@@ -148,7 +148,8 @@ def test_the_flow_does_as_the_command(cluster, place):
     Path("run.toml").write_text(f'{RUN_FILE}\n[cluster]\naddress = "{cluster.scheduler_address}"\n')
 
     def run(if_exists: str) -> Any:
-        return optimize(run_file="run.toml", name="one", if_exists=if_exists, return_state=True)
+        given = {"run_file": "run.toml", "name": "one", "overrides": [""]}  # as prefect.yaml may leave it
+        return optimize(**given, if_exists=if_exists, return_state=True)
 
     assert run("resume").is_completed()
     assert evaluations("one") == 60
