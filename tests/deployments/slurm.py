@@ -7,14 +7,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.deployments.patience import until
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
-PATIENCE_S = 240.0
 
 CONFIGURATION = """\
 ClusterName=test
@@ -138,11 +137,3 @@ class Slurm:
             daemon.kill()
             daemon.wait()
         shutil.rmtree(self.folder)
-
-
-def until(holds: Callable[[], object]) -> None:
-    """Wait until something holds."""
-    given_up_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < given_up_s
-        time.sleep(0.1)

@@ -30,7 +30,7 @@ import yaml
 from flows.server import SERVER_SETTINGS
 from optim.errors import StoreError
 from optim.store import RunFolder, open_run, read_attributes
-from tests.deployments.slurm import until
+from tests.deployments.patience import until
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "deployments/compose.yaml").read_text())["services"]

@@ -18,7 +18,8 @@ import pytest
 
 from optim.errors import StoreError
 from optim.store import EVALUATIONS, RunFolder, open_run, read_attributes
-from tests.deployments.slurm import Slurm, until, why_not
+from tests.deployments.patience import until
+from tests.deployments.slurm import Slurm, why_not
 
 TEMPLATE = Path(__file__).parents[2] / "deployments/slurm"
 SLOW = Path(__file__).with_name("slow_argon.py")
