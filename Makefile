@@ -17,7 +17,8 @@ run: $(VENV)/.run  ## Run the main job: the tutorial's second run, as a Prefect 
 test: $(VENV)/.dev  ## Run the tests (ARGS="-k store" chooses)
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not services" $(ARGS)
 
-services: $(VENV)/.dev  ## Run the tests that take long: served deployments, schedulers and workers of their own
+# Some want what Debian calls postgresql, and slurmctld slurmd slurm-client munge (and root); they say so where it is missing.
+services: $(VENV)/.dev  ## Run the tests that take long: servers, schedulers, workers; some want PostgreSQL or SLURM
 	$(BIN)/pytest -m services $(ARGS)
 
 check: $(VENV)/.dev  ## Lint, format, types and the direction of imports

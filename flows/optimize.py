@@ -16,12 +16,14 @@ from prefect.exceptions import CancelledRun, FailedRun
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Completed, Failed
 
+from flows.chosen import chosen
 from flows.cluster import task_runner
 from flows.crashed import mark_crashed
 from flows.dashboard.events import RunEvents
 from flows.dashboard.upkeep import Artifacts
 from flows.dask_lane import PULSE_S, DaskLane
 from flows.durations import end_after
+from flows.existing import IfExists, location_in, run_to_resume
 from flows.interruption import Interruption, interruptible
 from flows.location import runs_location
 from flows.records import already_recorded, wait_until_recorded
@@ -54,11 +56,14 @@ on_result: ContextVar[Callable[[RunResult], None]] = ContextVar("on_result", def
 def optimize(
     run_file: str | None = None,
     name: str | None = None,
+    if_exists: IfExists = "refuse",
     seed: int | None = None,
+    workers: int | None = None,
+    max_evaluations: int | None = None,
+    walltime: str | None = None,
     overrides: list[str] | None = None,
     settings: RunSettings | None = None,
     code_folder: str | None = None,
-    walltime: str | None = None,
 ) -> State[RunResult]:
     """Run many optimizers on one problem, watched and managed.
 
@@ -66,23 +71,33 @@ def optimize(
         run_file: Path of a run file (TOML, YAML or ParAMS blocks) on the machine that runs the flow; its folder is
             where user code is looked for besides installed packages. Empty, as the name may be: none.
         name: Of the run; by default the problem's, with a number.
+        if_exists: When there is a run of that name: refuse; or resume it by what its store says, and leave it as it is
+            if it has finished; or start a new one, with a number behind the name.
         seed: Of all random numbers; by default the run file's.
-        overrides: Settings that win over the run file, as `exit_condition.1.max=500`.
-        settings: Full settings, in place of a run file.
-        code_folder: With settings: where user code is looked for besides installed packages.
+        workers: How many local processes evaluate; by default the run file's.
+        max_evaluations: How many evaluations the run may use; by default what the run file says.
         walltime: Save and end before so much time has passed, as 23h50m, to be resumed later.
+        overrides: Any other settings that win over the run file, as `exit_condition.1.max=500`.
+        settings: Full settings, in place of a run file and of what wins over it.
+        code_folder: With settings: where user code is looked for besides installed packages.
 
     Returns:
         Completed with a `RunResult`; Failed; or Cancelled when a signal interrupted it. What a person can mend is in
         the message of a Failed state, and its data is the `ShoalError`: every fault of the settings, a name that is
         taken.
     """
-    chosen = [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
+    run_file = run_file or ""
+    overrides = [text for text in overrides or [] if text.strip()]  # an item of the form may be left empty
     try:
         ends_at = end_after(walltime)
-        if (begun := _begun_by_this_flow_run(run_file, settings, overrides or [])) is not None:
+        if (begun := _begun_by_this_flow_run(run_file, settings, overrides)) is not None:
             return _carried_on(begun, ends_at=ends_at)
-        file, found, run_file_folder = _settings(run_file, settings, chosen)
+        if if_exists == "resume":
+            location = _location(run_file, settings, overrides)
+            if (known := run_to_resume(location, name)) is not None:
+                return _carried_on(known, ends_at=ends_at)
+        changes = chosen(run_file, overrides, seed=seed, workers=workers, max_evaluations=max_evaluations)
+        file, found, run_file_folder = _settings(run_file, settings, changes)
         if found.private:
             require_password()
         with Artifacts() as artifacts, task_runner(found.cluster, found.private) as runner:
@@ -90,7 +105,8 @@ def optimize(
             with located(file.name, file.places):
                 _upload(runner, found, run_file_folder or code_folder)
                 request = _request(runner, found, file, name or None, run_file_folder or code_folder)
-            return _concluded(_run_on(runner, request._replace(ends_at=ends_at), artifacts))
+            request = request._replace(ends_at=ends_at, numbers_taken=if_exists == "new")
+            return _concluded(_run_on(runner, request, artifacts))
     except ShoalError as error:
         return _refused(error)
 
@@ -140,16 +156,12 @@ def _carried_on(
 
 
 def _begun_by_this_flow_run(
-    run_file: str | None, settings: RunSettings | None, overrides: list[str]
+    run_file: str, settings: RunSettings | None, overrides: list[str]
 ) -> RunFolder | None:
     """The run that an earlier attempt of this flow run has begun: Retry in the dashboard goes on with it."""
     if runtime.flow_run.run_count <= 1:
         return None
-    try:
-        location = _settings(run_file, settings, overrides)[1].store.location
-    except InvalidSettingsError:  # the run file has changed since; what counts is the store
-        location = None
-    for folder in list_runs(runs_location(location)):
+    for folder in list_runs(runs_location(_location(run_file, settings, overrides))):
         try:
             if str(runtime.flow_run.id) in read_attributes(folder.store).get("flow_run_ids", []):
                 return folder
@@ -158,8 +170,14 @@ def _begun_by_this_flow_run(
     return None
 
 
+def _location(run_file: str, settings: RunSettings | None, overrides: list[str]) -> str | None:
+    if run_file:
+        return location_in(Path(run_file), overrides)
+    return settings.store.location if settings else None
+
+
 def _settings(
-    run_file: str | None, settings: RunSettings | None, overrides: list[str]
+    run_file: str, settings: RunSettings | None, overrides: list[str]
 ) -> tuple[RunFile, RunSettings, str | None]:
     if bool(run_file) == (settings is not None):
         fault = Fault("", "", "give either a run file or settings")

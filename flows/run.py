@@ -55,6 +55,7 @@ class RunRequest(NamedTuple):
         resumes: The run to go on with; None: it is a new one.
         accept_divergence: Let an optimizer that does something else than before go on from its best.
         ends_at: When the session must be over, seconds since the epoch; None: it takes what it takes.
+        numbers_taken: A new run whose name is taken gets a number, too.
     """
 
     settings: RunSettings
@@ -68,6 +69,7 @@ class RunRequest(NamedTuple):
     resumes: RunFolder | None = None
     accept_divergence: bool = False
     ends_at: float | None = None
+    numbers_taken: bool = False
 
 
 class RunResult(NamedTuple):
@@ -226,6 +228,7 @@ def _opened_store(
         request.text.encode(),
         name=request.name,
         problem=request.problem_name,
+        numbers_taken=request.numbers_taken,
     )
     attributes = _attributes(request, lane, seed)
     with (

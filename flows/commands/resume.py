@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from optim.store import RunFolder
 
 
 @click.command("resume")
@@ -40,6 +45,31 @@ def command(
     place = runs_location(location)
     ask_for_kernel(place / name / "run.zarr")  # before anything imports numpy
 
+    from optim.store import RunFolder
+
+    return carry_on(RunFolder.find(place, name), accept_divergence, walltime, verbose, quiet)
+
+
+def carry_on(
+    folder: RunFolder,
+    accept_divergence: bool = False,
+    walltime: str | None = None,
+    verbose: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Go on with a run that is there, in the lane in which it began; the exit code.
+
+    Args:
+        folder: Of the run.
+        accept_divergence: As the option of the command.
+        walltime: As the option of the command.
+        verbose: As the option of the command.
+        quiet: As the option of the command.
+
+    Raises:
+        RunLockedError: Another process works on it.
+        ShoalError: It cannot go on.
+    """
     from rich.console import Console
 
     from flows.commands.ending import end
@@ -48,13 +78,12 @@ def command(
     from flows.request import request_to_resume
     from optim.errors import RunLockedError
     from optim.printable import printable
-    from optim.store import RunFolder, read_attributes
+    from optim.store import read_attributes
 
     ends_at = end_after(walltime)
-    folder = RunFolder.find(place, name)
     attributes = read_attributes(folder.store)
     if attributes["status"] == "finished":
-        click.echo(f"{name} has finished: {printable(attributes['reason'])}. Nothing was changed.")
+        click.echo(f"{folder.name} has finished: {printable(attributes['reason'])}. Nothing was changed.")
         return 0
     if holder := folder.holder():
         raise RunLockedError(f"{folder.path} is being worked on by {holder}")
@@ -79,8 +108,8 @@ def command(
             console,
             outlook,
             present_settings(open_run(folder.store)).private,
-            name=name,
-            location=str(place.resolve()),
+            name=folder.name,
+            location=str(folder.path.parent.resolve()),
             accept_divergence=accept_divergence,
             walltime=walltime,
         )

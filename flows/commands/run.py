@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from flows.existing import IfExists
 
 
 @click.command("run")
@@ -26,6 +30,14 @@ import click
     help="Override a setting, as in generator.type=Random or exit_condition.1.max=500; can be repeated.",
 )
 @click.option(
+    "--if-exists",
+    type=click.Choice(["refuse", "resume", "new"]),
+    default="refuse",
+    show_default=True,
+    help="When there is a run of that name: do nothing; or go on with it, as `shoal resume` does; or start a new one,"
+    " with a number behind the name.",
+)
+@click.option(
     "--walltime",
     metavar="TIME",
     help="Save and end before so much time has passed, as in 23h50m, to be resumed later (exit code 75).",
@@ -45,13 +57,24 @@ def command(
     local: bool,
     workers: int | None,
     overrides: tuple[str, ...],
+    if_exists: IfExists,
     walltime: str | None,
     private: bool,
     location: str | None,
     verbose: bool,
     quiet: bool,
 ) -> int:
-    """Run the run file FILE (TOML, YAML or ParAMS blocks), as a Prefect flow on Dask unless --local is given."""
+    """Run the run file FILE (TOML, YAML or ParAMS blocks), as a Prefect flow on Dask unless --local is given.
+
+    With --if-exists resume the same command begins a run, goes on with it as often as need be, and leaves it as it is
+    once it has finished. Of a run that goes on its store counts, not FILE nor any other option but --walltime.
+    """
+    if name and if_exists == "resume":
+        from flows.kernel import ask_for_kernel
+        from flows.location import runs_location
+
+        ask_for_kernel(runs_location(location) / name / "run.zarr")  # before anything imports numpy
+
     from rich.console import Console
 
     from flows.commands.ending import end
@@ -69,13 +92,19 @@ def command(
         chosen.append("private=true")
     if workers is not None:
         chosen.append(_workers(workers, local, overrides))
+    if if_exists == "resume":
+        from flows.commands.resume import carry_on
+        from flows.existing import location_in, run_to_resume
+
+        if (known := run_to_resume(location or location_in(file, chosen), name)) is not None:
+            return carry_on(known, walltime=walltime, verbose=verbose, quiet=quiet)
     request = request_of(file, chosen, name, in_this_process=local)
     console = Console(stderr=True, quiet=quiet)
     outlook = Outlook(console, verbose - quiet)
     if local:
         from flows.local import run_in_process
 
-        result = run_in_process(request._replace(ends_at=ends_at), outlook)
+        result = run_in_process(request._replace(ends_at=ends_at, numbers_taken=if_exists == "new"), outlook)
     else:
         from flows.environment import set_prefect_defaults
 
@@ -88,6 +117,7 @@ def command(
             "name": name,
             "overrides": chosen,
             "walltime": walltime,
+            "if_exists": if_exists,
         }
         result = run_as_flow(optimize, console, outlook, request.settings.private, **parameters)
     return end(result, quiet)

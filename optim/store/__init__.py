@@ -20,7 +20,7 @@ what they must be, `tree` shows it as xarray, for which `checked` stands before 
 older schemas lack; `frames` makes tables of that.
 """
 
-from optim.store.folder import RunFolder, list_runs, store_of
+from optim.store.folder import RunFolder, list_runs, run_name, store_of
 from optim.store.frames import flat_columns
 from optim.store.layout import EVALUATIONS, EVENTS, OPTIMIZERS, SCHEMA_VERSION, VALIDATIONS
 from optim.store.lock import Holder, RunLock
@@ -44,5 +44,6 @@ __all__ = [
     "list_runs",
     "open_run",
     "read_attributes",
+    "run_name",
     "store_of",
 ]

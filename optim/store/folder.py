@@ -39,6 +39,7 @@ class RunFolder:
         *,
         name: str | None = None,
         problem: str = "run",
+        numbers_taken: bool = False,
     ) -> Self:
         """Make a new folder, with `run.toml` and an empty `inbox/` in it.
 
@@ -47,6 +48,7 @@ class RunFolder:
             run_file: What `run.toml` shall hold: the run file exactly as it was given.
             name: Letters, digits, `.`, `_` and `-`; None: `problem` and the next free number.
             problem: What the run is about.
+            numbers_taken: Where the name is taken, put the next free number behind it, from 2 on.
 
         Raises:
             RunExistsError: A run (or anything else) of that name is there.
@@ -56,7 +58,7 @@ class RunFolder:
         place = Path(location)
         try:
             place.mkdir(parents=True, exist_ok=True)
-            folder = cls(_make_numbered(place, problem) if name is None else _make_named(place, name))
+            folder = cls(_make(place, problem, name, numbers_taken))
             folder.inbox.mkdir()
             replace_file(folder.run_file, run_file)
         except OSError as fault:
@@ -160,22 +162,30 @@ def _checked(name: str) -> str:
     return name
 
 
-def _make_named(place: Path, name: str) -> Path:
+def run_name(text: str) -> str:
+    """Any text as the name of a run, with room for a number behind it."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[: NAME_LENGTH - _ROOM_FOR_NUMBER] or "run"
+
+
+def _make(place: Path, problem: str, name: str | None, numbers_taken: bool) -> Path:
+    if name is None:
+        return _make_numbered(place, run_name(problem), first=1)
     path = place / _checked(name)
     try:
         path.mkdir()
     except FileExistsError as fault:
+        if numbers_taken:
+            return _make_numbered(place, name, first=2)
         raise RunExistsError(f"{path} exists; resume it, or choose another name") from fault
     return path
 
 
-def _make_numbered(place: Path, problem: str) -> Path:
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", problem).strip(".-")[: NAME_LENGTH - _ROOM_FOR_NUMBER] or "run"
+def _make_numbered(place: Path, stem: str, first: int) -> Path:
     numbered = re.compile(rf"{re.escape(stem)}-(\d+)")
     taken = [int(match[1]) for entry in place.iterdir() if (match := numbered.fullmatch(entry.name))]
-    number = max(taken, default=0) + 1
+    number = max([first - 1, *taken]) + 1
     while True:
-        path = place / f"{stem}-{number}"
+        path = place / _checked(f"{stem}-{number}")
         try:
             path.mkdir()
         except FileExistsError:  # somebody was faster

@@ -2,6 +2,9 @@
 
 Invariants:
 
+* Each run file that is served has a deployment that needs no typing; its schedule is of this machine's time zone, and
+  is forgotten by the next `shoal serve` that does not want it. What was due while nobody served does not start.
+* What a form's plain fields say wins over the run file, whatever its exit conditions are.
 * Retry goes on with the run that its own flow run has begun, after a cancellation, a refusal and a kill, whatever has
   become of the run file. While another process holds the run, Retry is refused.
 * Bad input is a Failed flow run whose message has every fault, and no traceback. A name that is taken is refused.
@@ -19,28 +22,46 @@ import importlib
 import logging
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import psutil
 import pytest
 import yaml
+from click.testing import CliRunner
 from prefect.client.orchestration import get_client
-from prefect.states import Running
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.states import Running, Scheduled
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools import validate
+from tzlocal import get_localzone_name
 
+from flows.chosen import chosen
+from flows.cli import shoal
 from flows.crashed import mark_crashed
 from flows.interruption import DRAIN_S, Interruption
 from flows.optimize import optimize
-from flows.serve import AUTOMATION, _watch_heartbeats
+from flows.run_files.reading import read_settings
+from flows.serve import (
+    AUTOMATION,
+    SLUG,
+    Serving,
+    _deployments,
+    _forget_schedules,
+    _give_up_late,
+    _watch_heartbeats,
+)
 from optim.errors import StoreError
 from optim.space import Parameter
 from optim.store import RunFolder, RunWriter, open_run, read_attributes
@@ -96,7 +117,7 @@ class Served:
         self.api = httpx.Client(base_url=url, timeout=30)
         self.name = f"served {uuid4()}"
         self.process = subprocess.Popen(
-            [Path(sys.executable).with_name("shoal"), "serve", "--name", self.name],
+            [Path(sys.executable).with_name("shoal"), "serve", "run.toml", "--name", self.name],
             cwd=folder,
             env={**os.environ, "PREFECT_API_URL": url},
             stdout=subprocess.PIPE,
@@ -105,8 +126,9 @@ class Served:
         while not (line := self.process.stdout.readline()).startswith("Ctrl-C"):
             assert line, "shoal serve has ended"
 
-    def start(self, **parameters: Any) -> str:
-        deployment = self.post("/deployments/filter", deployments={"name": {"any_": [self.name]}})
+    def start(self, _deployment: str = "", **parameters: Any) -> str:
+        name = _deployment or self.name
+        deployment = self.post("/deployments/filter", deployments={"name": {"any_": [name]}})
         (own,) = (found["id"] for found in deployment if found["entrypoint"] == "flows.optimize.optimize")
         return str(self.post(f"/deployments/{own}/create_flow_run", parameters=parameters)["id"])
 
@@ -219,6 +241,18 @@ def test_bad_input_is_a_failed_flow_run_with_every_fault_and_without_a_traceback
 
 
 @pytest.mark.services
+def test_quick_run_starts_a_run_file_and_plain_fields_change_it(served):
+    quick = f"run.toml in {served.name}"
+    whole = served.start(quick)
+    short = served.start(quick, name="short", seed=11, workers=2, max_evaluations=30)
+    assert "150 evaluations of 150" in served.wait(whole, "COMPLETED", 1)
+    assert "30 evaluations of 30" in served.wait(short, "COMPLETED", 1)
+    settings = read_attributes(RunFolder(served.folder / "runs/short").store)["settings"]
+    assert (settings["seed"], settings["cluster"]["workers"]) == (11, 2)
+    assert served.status("fit-1") == "finished"
+
+
+@pytest.mark.services
 def test_ctrl_c_ends_all_of_it_and_saves_what_goes_on(served):
     flow_run = served.start(run_file="run.toml", name="cut", overrides=["exit_condition.1.max=100000"])
     until(lambda: served.evaluations("cut") > 5)
@@ -299,6 +333,104 @@ def test_there_is_one_automation_for_missing_heartbeats_however_often_it_is_made
     assert automation.enabled
 
 
+def test_a_schedule_lasts_as_long_as_it_is_wanted(server):
+    serving = Serving(f"scheduled {uuid4()}", run_files=("a/fit.toml",), cron="0 2 * * *", if_exists="new")
+
+    async def schedules_of(serving: Serving) -> list[Any]:
+        await _forget_schedules(serving.name)
+        deployment = (await _deployments(serving))[-1]
+        assert deployment.name == f"fit.toml in {serving.name}"
+        identity = await deployment.aapply()
+        async with get_client() as client:
+            found = await client.read_deployment(identity)
+            assert found.parameters == serving.parameters["a/fit.toml"]
+            if serving.cron:
+                by_hand = DeploymentScheduleCreate(schedule=CronSchedule(cron="0 3 * * *"), slug="by hand")
+                await client.create_deployment_schedules(identity, [by_hand])
+            return [(schedule.slug, schedule.schedule) for schedule in found.schedules]
+
+    ((slug, schedule),) = asyncio.run(schedules_of(serving))
+    assert (slug, schedule.cron, schedule.timezone) == (SLUG, "0 2 * * *", get_localzone_name())
+    ((slug, _),) = asyncio.run(schedules_of(serving._replace(cron="")))
+    assert slug == "by hand"
+
+
+def test_what_was_due_while_nobody_served_does_not_start(server):
+    serving = Serving(f"late {uuid4()}", run_files=("fit.toml",), every_s=1.0)
+
+    async def serve_again() -> list[tuple[bool, str]]:
+        identity = await (await _deployments(serving))[-1].aapply()
+        due = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[identity]))
+        async with get_client() as client:
+            wanted = Scheduled(scheduled_time=datetime.now(UTC) - timedelta(hours=1))
+            asked = await client.create_flow_run_from_deployment(identity, state=wanted)
+            late: list[UUID] = []
+            while not late:  # the server makes flow runs of a new schedule within seconds
+                runs = await client.read_flow_runs(flow_run_filter=due)
+                now = datetime.now(UTC)
+                late = [run.id for run in runs if run.auto_scheduled and run.expected_start_time < now]
+                await asyncio.sleep(0.2)
+            await _give_up_late([identity])
+            found = [await client.read_flow_run(run) for run in (asked.id, *late)]
+            await client.delete_deployment(identity)
+            return [(run.auto_scheduled, run.state.type.value) for run in found]
+
+    asked, *late = asyncio.run(serve_again())
+    assert asked == (False, "SCHEDULED")
+    assert set(late) == {(True, "CANCELLED")}
+
+
+def test_what_is_called_like_its_file_is_so_where_that_matters():
+    served = Serving("here", run_files=("my fit.toml",))
+    assert served.parameters["my fit.toml"]["name"] == ""
+    assert served._replace(if_exists="resume").parameters["my fit.toml"]["name"] == "my-fit"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cron", "0 2 * * *"], "with at least one run FILE"),
+        (["run.toml", "--cron", "0 2 * *"], "as in '0 2 * * *'"),
+        (["run.toml", "--every", "often"], "a time is written as"),
+        (["run.toml", "other/run.toml"], "need different names"),
+        (["run.toml"], "1 fault"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_at_once(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.toml").write_text(
+        RUN_FILE.replace("seed = 3", "sede = 3" if len(words) == 1 else "seed = 3")
+    )
+    outcome = CliRunner().invoke(shoal, ["serve", *words])
+    assert outcome.exit_code != 0
+    assert message in f"{outcome.output} {outcome.exception}"
+
+
+TWO = """exit_condition = [{ type = "TimeLimit", seconds = 9 }, { type = "MaxOptimizersStopped", max = 2 }]
+exit_condition_boolean_combination = "1 & 2"
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "overrides", "count", "combination"),
+    [
+        ("exit_conditions = [{ type = 'MaxTotalFunctionCalls', max = 9 }]", [], 1, None),
+        ("", ["exit_condition.1={type='TimeLimit', seconds=9}"], 2, None),
+        ("", [], 1, None),
+        (TWO, [], 3, "(1 & 2) | 3"),
+    ],
+)
+def test_the_budget_of_a_form_holds_whatever_the_run_file_says(
+    given, overrides, count, combination, tmp_path
+):
+    (tmp_path / "run.toml").write_text(f"problem = 'fit:loss'\n{given}\n")
+    texts = chosen(str(tmp_path / "run.toml"), overrides, max_evaluations=50)
+    settings = read_settings(tmp_path / "run.toml", texts)[1]
+    assert [condition.budget for condition in settings.exit_conditions][-1] == 50
+    assert len(settings.exit_conditions) == count
+    assert settings.exit_condition_boolean_combination == combination
+
+
 def test_after_sigterm_patience_ends_and_after_ctrl_c_it_does_not():
     terminated, interrupted = Interruption(), Interruption()
     assert terminated.patience_s == math.inf
@@ -316,5 +448,15 @@ def test_the_deployments_name_what_is_there():
         flow = getattr(importlib.import_module(module), name)
         schema = parameter_schema(flow).model_dump()
         assert validate(deployment["parameters"], schema) == []
-        run_files.append(ROOT / deployment["parameters"]["run_file"])
-    assert run_files == sorted((ROOT / "deployments/examples").glob("*.toml"))
+        run_files.append(deployment["parameters"]["run_file"])
+        read_settings(ROOT / run_files[-1])
+    examples = [str(path.relative_to(ROOT)) for path in (ROOT / "deployments/examples").glob("*.toml")]
+    nightly, template = "deployments/examples/lj_argon_2.toml", "deployments/template/my_fit.toml"
+    assert run_files == [*sorted(examples), nightly, template]
+
+
+def test_the_template_runs(tmp_path):
+    copy = shutil.copytree(ROOT / "deployments/template", tmp_path / "mine")
+    command = [Path(sys.executable).with_name("shoal"), "run", copy / "my_fit.toml", "--local"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "300 evaluations" in done.stdout

@@ -103,6 +103,12 @@ def test_a_name_that_is_taken_is_refused(folder) -> None:
     assert folder.run_file.read_bytes() == b"seed = 7\n"
 
 
+def test_a_name_that_is_taken_gets_the_next_free_number_if_that_is_wanted(tmp_path) -> None:
+    (tmp_path / "fit-7").touch()
+    names = [RunFolder.create(tmp_path, b"", name="fit", numbers_taken=True).name for _ in range(3)]
+    assert names == ["fit", "fit-8", "fit-9"]
+
+
 def test_default_names_count_on_from_the_highest(tmp_path) -> None:
     names = [RunFolder.create(tmp_path, b"", problem="lj_argon").name for _ in range(2)]
     (tmp_path / "lj_argon-11").mkdir()
