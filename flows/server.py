@@ -43,8 +43,9 @@ SERVER_SETTINGS = {
     # Each task run is three events; recorded one at a time they cost 44 ms of server CPU, in batches 13 ms.
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
-    # A batch that is not full waits no longer than this, in seconds: the end of a run waits for the last one.
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "0.3",
+    # A batch that is not full waits no longer than a second: the end of a run waits for the last one. Of less than a
+    # second Prefect makes 0, and its recorder then keeps a processor busy with doing nothing.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "200",
     "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
