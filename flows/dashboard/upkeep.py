@@ -9,14 +9,12 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-import httpx
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from flows.dashboard.artifacts import Conditions, Content, contents, key_of
 from flows.records import impatient_client
 from flows.reports.snapshot import condition_rows
 from flows.run import OpenRun
-from optim.errors import ShoalError
 from optim.store import open_run
 
 PACE_S = 10.0
@@ -86,9 +84,10 @@ class Artifacts:
             self._send(
                 run.folder.name, contents(run.folder.name, open_run(run.folder.store), conditions, has_ended)
             )
-        except (httpx.HTTPError, ShoalError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  whatever is wrong with what people look at ends no run
             if not self._has_failed:
-                run.logger.warning("The dashboard's artifacts are not up to date: %s", error)
+                kind = type(error).__name__
+                run.logger.warning("The dashboard's artifacts are not up to date: %s: %s", kind, error)
             self._has_failed = True
 
     def _send(self, name: str, found: dict[str, Content]) -> None:

@@ -160,9 +160,10 @@ def _plain(value: Any) -> Any:
 
 
 def _elapsed_s(evaluations: Mapping[str, NDArray[Any]]) -> float:
-    if not evaluations["loss"].size:
+    finished_s = evaluations["finished_s"][np.isfinite(evaluations["finished_s"])]
+    if not finished_s.size:  # there is none, or nobody was left to say when any of them ended
         return 0.0
-    return float(np.nanmax(evaluations["finished_s"]) - np.nanmin(evaluations["submitted_s"]))
+    return float(finished_s.max() - np.nanmin(evaluations["submitted_s"]))
 
 
 def _best(evaluations: Mapping[str, NDArray[Any]], space: Space) -> BestSummary | None:

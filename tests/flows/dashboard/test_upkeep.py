@@ -92,7 +92,7 @@ def test_a_server_that_is_away_is_said_once_and_asked_again(server, open_run, ca
             assert server.asked.acquire(timeout=60)
         server.is_away = False
     assert [record.getMessage() for record in caplog.records] == [
-        "The dashboard's artifacts are not up to date: nobody is there"
+        "The dashboard's artifacts are not up to date: ConnectError: nobody is there"
     ]
     assert len(server.artifacts) == 5
 
