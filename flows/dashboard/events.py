@@ -15,7 +15,7 @@ from flows.run import OpenRun, RunResult
 from optim.exit_conditions.target_function_value import TargetFunctionValue
 from optim.journal import EventKind
 from optim.messages import Announce
-from optim.session import Listener, Session
+from optim.session import Listener
 
 NAMES = {
     EventKind.SPAWN: "shoal.optimizer.started",
@@ -50,21 +50,22 @@ class RunEvents:
 
     def follow(self, run: OpenRun) -> Listener:
         """Begin to tell of a run; returns who is to be told of its decisions."""
-        self._session = run.session
+        # Not the session, which has us as its listener: a cycle would keep it.
+        self._state, self._conditions = run.session.manager.run, run.session.manager.strategy.exit_conditions
         self._run = {
             "prefect.resource.id": f"shoal.run.{run.folder.name}",
             "prefect.resource.name": run.folder.name,
             "shoal.problem": self._problem,
         }
-        if best := run.session.manager.run.best:  # of an earlier session
+        if best := self._state.best:  # of an earlier session
             self._told_best = best.evaluation
-        run.session.every(BEST_S, self._look)
+        run.session.every(BEST_S, lambda _: self._look())
         return self._listen
 
     def _listen(self, announce: Announce) -> None:
         if announce.optimizer < 1 or announce.kind not in NAMES:
             return
-        run = self._session.manager.run
+        run = self._state
         best_loss = run.optimizers[announce.optimizer - 1].best_loss
         resource = {
             "prefect.resource.id": f"{self._run['prefect.resource.id']}.optimizer.{announce.optimizer}",
@@ -78,8 +79,8 @@ class RunEvents:
         related = [{**self._run, "prefect.resource.role": "shoal-run"}]
         self._emit(NAMES[announce.kind], resource=resource, related=related, payload=payload)
 
-    def _look(self, session: Session) -> None:
-        best = session.manager.run.best
+    def _look(self) -> None:
+        best = self._state.best
         if best is None or best.evaluation == self._told_best:
             return
         self._told_best = best.evaluation
@@ -88,8 +89,8 @@ class RunEvents:
 
     def end(self, result: RunResult) -> None:
         """The run that is followed has ended, or came to rest."""
-        self._look(self._session)
-        run = self._session.manager.run
+        self._look()
+        run = self._state
         self._emit(
             RUN_PAUSED if result.status == "paused" else RUN_ENDED,
             resource={**self._run, "shoal.status": result.status, "shoal.target": self._target()},
@@ -102,8 +103,7 @@ class RunEvents:
 
     def _target(self) -> Target:
         """Whether a run that was to reach a certain loss has done so."""
-        manager = self._session.manager
-        targets = [each for each in manager.strategy.exit_conditions if isinstance(each, TargetFunctionValue)]
+        targets = [each for each in self._conditions if isinstance(each, TargetFunctionValue)]
         if not targets:
             return "none"
-        return "reached" if any(each.judge(manager.run).met for each in targets) else "missed"
+        return "reached" if any(each.judge(self._state).met for each in targets) else "missed"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.text import Text
@@ -38,14 +39,19 @@ class Outlook:
         if self._source:
             self._source.listen(announce)
 
-    def following(
-        self, name: str, problem: str, session: Session, logger: logging.Logger
-    ) -> AbstractContextManager[None]:
+    @contextmanager
+    def following(self, name: str, problem: str, session: Session, logger: logging.Logger) -> Iterator[None]:
         """Show the progress of a run's session, which has begun, until the context ends."""
-        self._source = SessionSource(name, problem, session)
-        if self._has_view and self._console:
-            return live_view(self._source, self._console)
-        return progress_lines(self._source, logger)
+        source = self._source = SessionSource(name, problem, session)
+        try:
+            with (
+                live_view(source, self._console)
+                if self._has_view and self._console
+                else progress_lines(source, logger)
+            ):
+                yield
+        finally:
+            self._source = None  # the session has us as its listener: a cycle would keep it
 
 
 class ConsoleHandler(logging.Handler):

@@ -95,7 +95,8 @@ def test_a_resume_does_not_tell_the_old_best():
     emitted = []
     events = RunEvents("bowl", lambda event, **rest: emitted.append(event))
     best = SimpleNamespace(evaluation=5, loss=0.1, optimizer=1)
-    session = SimpleNamespace(manager=SimpleNamespace(run=SimpleNamespace(best=best)))
+    manager = SimpleNamespace(run=SimpleNamespace(best=best), strategy=SimpleNamespace(exit_conditions=()))
+    session = SimpleNamespace(manager=manager)
     session.every = lambda seconds, do: do(session)
     events.follow(SimpleNamespace(session=session, folder=SimpleNamespace(name="fit")))
     assert emitted == []
