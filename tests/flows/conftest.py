@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from flows.cluster import local_cluster
 from flows.server import local_server
+
+WORKERS = 2
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +45,17 @@ def server(prefect_home: Path) -> Iterator[str]:
 def cluster(server: str) -> Iterator[LocalCluster]:
     """Two worker processes, which inherit the server's URL."""
     assert os.environ["PREFECT_API_URL"] == server
-    with local_cluster(n_workers=2, threads_per_worker=1) as cluster:
+    with local_cluster(n_workers=WORKERS, threads_per_worker=1) as cluster:
         yield cluster
+
+
+@pytest.fixture(autouse=True)
+def _both_workers(request: pytest.FixtureRequest) -> None:
+    """Whoever uses the cluster finds both workers; the test before may have killed one, which is coming back."""
+    used = request.getfixturevalue("cluster") if "cluster" in request.fixturenames else None
+    if isinstance(used, LocalCluster):  # not a parameter of that name
+        with Client(used, set_as_default=False) as client:
+            client.wait_for_workers(WORKERS, timeout=60)
 
 
 @pytest.fixture

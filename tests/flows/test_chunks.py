@@ -202,12 +202,15 @@ def test_only_the_culprit_of_a_chunk_that_kills_its_worker_is_lost(cluster, fold
     assert [(round(row.x[0]), row.outcome, row.attempts) for row in lost] == [(7, Outcome.WORKER_LOST, 1)]
     (failure,) = (row.text for row in found.event_rows() if row.kind is EventKind.FAILURE)
     assert failure.startswith("1 worker died evaluating it, the last one at ")
+    assert sum(row.outcome is Outcome.OK for row in found.evaluation_rows()) == 15
     shown = task_runs(found)
     crashed = [one for one in shown if one.state is StateType.CRASHED]
-    assert {one.state for one in shown} == {StateType.CRASHED, StateType.COMPLETED}
     assert [one.count for one in crashed if one.first == (1, lost[0].call)].count(1) == 1
     assert max(one.count for one in crashed) == 4
-    assert sum(one.count for one in shown if one.state is StateType.COMPLETED) == 15
+    # A worker that is killed takes with it what it has not told the server yet of those that it had completed.
+    completed = [one for one in shown if one.state is StateType.COMPLETED]
+    assert len(crashed) + len(completed) == len(shown)
+    assert 0 < sum(one.count for one in completed) <= 15
 
 
 @pytest.mark.slow
