@@ -21,6 +21,8 @@ from optim.combination import Combination
 from optim.progress import Progress
 from optim.store import RunReader
 
+DPI = 120
+"""Of the picture: as wide as the dashboard shows it on a laptop."""
 COLUMNS = 110
 """Of what is found, which is shown as plain text."""
 
@@ -123,7 +125,7 @@ def _optimizers(summary: RunSummary) -> str:
 
 
 def _picture(name: str, reader: RunReader) -> str:
-    png = static_losses(read_picture(name, reader), "png")
+    png = static_losses(read_picture(name, reader), "png", dpi=DPI)
     return f"![Losses](data:image/png;base64,{b64encode(png).decode()})"
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from flows.dashboard.artifacts import Conditions, Content, contents, key_of
+from flows.pictures.static import get_ready
 from flows.records import impatient_client
 from flows.reports.snapshot import condition_rows
 from flows.run import OpenRun
@@ -21,6 +22,8 @@ PACE_S = 10.0
 """So long after one update comes the next one ..."""
 SHARE = 0.02
 """... or longer: this share of the time at most goes into them."""
+READY_S = 1.0
+"""So soon it gets ready to draw: at the end of a run somebody waits for it."""
 PATIENCE_S = 5.0
 """How long the server may take to answer."""
 
@@ -65,6 +68,8 @@ class Artifacts:
 
     def _update_now_and_then(self) -> None:
         wait_s = PACE_S
+        if not self._over.wait(READY_S):
+            get_ready()
         while not self._over.wait(wait_s):
             began_s = time.monotonic()
             self._try_to_update(has_ended=False)

@@ -28,11 +28,18 @@ INCHES = (7.0, 4.2)
 DPI = 200
 
 
+def get_ready() -> None:
+    """Import what drawing needs, which takes most of a second; otherwise the first drawing does."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401
+
+
 def static_losses(
     picture: Picture,
     file_format: Literal["png", "svg"],
     optimizers: set[int] | None = None,
     colour_by: ColourBy | None = None,
+    dpi: int = DPI,
 ) -> bytes:
     """Draw losses against evaluations, with the end of each optimizer.
 
@@ -41,6 +48,7 @@ def static_losses(
         file_format: What the bytes shall be.
         optimizers: The numbers of those that are shown; None: all.
         colour_by: Who has which colour; None: what suits the run.
+        dpi: Dots per inch.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -63,7 +71,7 @@ def static_losses(
         _draw(axes, picture, colour_by or default_grouping(picture, optimizers), optimizers)
         data = BytesIO()
         metadata = {"Date": None} if file_format == "svg" else {}
-        figure.savefig(data, format=file_format, dpi=DPI, metadata=metadata)
+        figure.savefig(data, format=file_format, dpi=dpi, metadata=metadata)
     return data.getvalue()
 
 
