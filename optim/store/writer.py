@@ -23,6 +23,9 @@ FLUSH_S = 1.0
 FLUSH_EVALUATIONS = 10_000
 """How many evaluations wait at most before they are written, by default."""
 
+GIVE_WAY_S = 0.2
+"""So long at most whoever adds waits for a commit that has begun; seconds."""
+
 MOST_WAITING = 4
 """So many times as many: whoever adds more waits for those before to be written."""
 
@@ -31,9 +34,11 @@ class RunWriter:
     """The journal of a run, as a store.
 
     Adding takes microseconds. A thread commits what was added within `flush_s`, also while the caller is busy
-    with a long evaluation. Who adds more than can be written waits now and then, so that neither memory nor what a
-    kill may take grows. What cannot be written is kept; the error is raised by the next call. Make one with
-    `create` or `resume`, under the lock of the run's folder, and `close` it, or use it as a context manager.
+    with a long evaluation. Who adds while it does gives way to it for a moment: each of the hundreds of times that a
+    commit enters the file system it would have to wait for the interpreter again, 5 ms each time, and the caller would
+    wake it for every array that it copies. Who adds more than can be written waits now and then, so that neither
+    memory nor what a kill may take grows. What cannot be written is kept; the error is raised by the next call. Make
+    one with `create` or `resume`, under the lock of the run's folder, and `close` it, or use it as a context manager.
 
     Args:
         image: The store; nobody else may use it.
@@ -55,6 +60,7 @@ class RunWriter:
         self._attributes: dict[str, Any] = {}
         self._is_pending = False
         self._pending_since_s = 0.0
+        self._committing_since_s: float | None = None
         self._is_closed = False
         self._is_torn = False  # the image took only part of some rows: never commit it
         self._failure: Exception | None = None
@@ -239,6 +245,7 @@ class RunWriter:
                 events, self._events = self._events, []
                 attributes, self._attributes = self._attributes, {}
                 self._is_pending = False
+                self._committing_since_s = time.monotonic()
                 self._changed.notify_all()
             failure = None
             try:
@@ -252,6 +259,7 @@ class RunWriter:
             with self._changed:
                 self._failure = failure
                 self._is_pending |= failure is not None
+                self._committing_since_s = None
                 self._changed.notify_all()
 
     def _have_written(self) -> None:
@@ -271,7 +279,15 @@ class RunWriter:
         if optimizer > self._spawned:
             raise StoreError(f"optimizer {optimizer} was not started; the last one is {self._spawned}")
 
+    def _give_way(self) -> None:
+        while self._committing_since_s is not None:
+            left_s = self._committing_since_s + GIVE_WAY_S - time.monotonic()
+            if left_s <= 0:
+                return
+            self._changed.wait(left_s)
+
     def _check_can_add(self) -> None:
+        self._give_way()
         self._check_failure()
         if self._is_closed:
             raise StoreError(f"the writer of {self._image.path} is closed")
