@@ -61,7 +61,7 @@ def test_what_has_ended_makes_room_while_another_one_goes_on(children):
 
 
 def test_one_that_dies_is_replaced_and_the_other_one_stays(children):
-    begin(children, "ends", 1)
+    begin(children, "ends_badly", 1)
     before = _alive()
     begin(children, "hangs_in_c", 2)
     hanging = _alive() - before

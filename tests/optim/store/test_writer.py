@@ -6,6 +6,7 @@ Invariants:
 * What cannot be written is raised by the next call, and is written as soon as it can be.
 * A row that does not fit the run is refused at once and changes nothing.
 * Who adds more than can be written waits.
+* Who adds while a commit is made waits for it, but not for long.
 * A run that was closed can be resumed.
 * The space of a run is that which it was created with.
 """
@@ -142,6 +143,43 @@ def test_who_adds_more_than_can_be_written_waits(path, rows, monkeypatch) -> Non
     writer.close()
     assert max(np.diff([0, *written])) <= 8
     assert len(list(open_run(path).evaluation_rows())) == 50
+
+
+def test_who_adds_gives_way_to_a_commit(path, rows, monkeypatch) -> None:
+    monkeypatch.setattr("optim.store.writer.GIVE_WAY_S", PATIENCE_S)
+    began, done, commit = threading.Event(), threading.Event(), RunImage.commit
+
+    def commit_in_a_moment(image: RunImage) -> None:
+        began.set()
+        time.sleep(0.05)
+        done.set()
+        commit(image)
+
+    with RunWriter.create(path, rows.parameters, flush_s=0.001) as writer:
+        monkeypatch.setattr(RunImage, "commit", commit_in_a_moment)
+        writer.add_evaluation(rows.evaluation(0, optimizer=0))
+        assert began.wait(PATIENCE_S)
+        writer.add_evaluation(rows.evaluation(1, optimizer=0))
+        assert done.is_set()
+
+
+def test_who_adds_does_not_wait_for_a_disk_that_hangs(path, rows, monkeypatch) -> None:
+    began, goes_on, commit = threading.Event(), threading.Event(), RunImage.commit
+
+    def hang(image: RunImage) -> None:
+        began.set()
+        assert goes_on.wait(PATIENCE_S)
+        commit(image)
+
+    with RunWriter.create(path, rows.parameters, flush_s=0.001) as writer:
+        monkeypatch.setattr(RunImage, "commit", hang)
+        writer.add_evaluation(rows.evaluation(0, optimizer=0))
+        assert began.wait(PATIENCE_S)
+        for place in range(1, 10):
+            writer.add_evaluation(rows.evaluation(place, optimizer=0))
+        assert not list(open_run(path).evaluation_rows())
+        goes_on.set()
+    assert len(list(open_run(path).evaluation_rows())) == 10
 
 
 def test_a_full_disk_at_the_end_is_told_by_close(path, rows, full_disk) -> None:
