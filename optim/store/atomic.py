@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+PARTIAL = ".partial"
+"""What the name of a file ends with while it is written."""
+
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file, making its folder if need be.
 
     Only one process may write a path at a time (runs have a lock). What a process leaves behind that dies in
-    here is a `.partial` file, which nobody reads and the next call overwrites.
+    here is a file called so, which nobody reads and the next call overwrites.
     """
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(path.name + PARTIAL)
     try:
         partial.write_bytes(data)
     except FileNotFoundError:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Self
 
 from optim.errors import RunExistsError, RunNameError, StoreError
-from optim.store.atomic import replace_file
+from optim.store.atomic import PARTIAL, replace_file
+from optim.store.documents import DOCUMENT_NAME
 from optim.store.files import is_url
+from optim.store.layout import PARAMETERS
 from optim.store.lock import Holder, RunLock, holder
 
 NAME_LENGTH = 100
@@ -19,6 +21,7 @@ NAME_LENGTH = 100
 _NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{NAME_LENGTH - 1}}}")
 _ROOM_FOR_NUMBER = 20
 _STORE = "run.zarr"
+_LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class RunFolder:
     ) -> Self:
         """Make a new folder, with `run.toml` and an empty `inbox/` in it.
 
+        What a process left that was killed before its run began is taken over.
+
         Args:
             location: Where runs are; it is made if need be.
             run_file: What `run.toml` shall hold: the run file exactly as it was given.
@@ -59,7 +64,7 @@ class RunFolder:
         try:
             place.mkdir(parents=True, exist_ok=True)
             folder = cls(_make(place, problem, name, numbers_taken))
-            folder.inbox.mkdir()
+            folder.inbox.mkdir(exist_ok=True)
             replace_file(folder.run_file, run_file)
         except OSError as fault:
             raise StoreError(f"cannot make a run in {place}: {fault}") from fault
@@ -72,10 +77,16 @@ class RunFolder:
         Raises:
             RunNameError: The name is not allowed, or there is no such run.
         """
-        path = Path(location) / _checked(name)
-        if not (path / "run.toml").is_file():
+        folder = cls(Path(location) / _checked(name))
+        if not (folder.run_file.is_file() and folder.has_begun):
             raise RunNameError(f"there is no run {name!r} in {location}")
-        return cls(path)
+        return folder
+
+    @property
+    def has_begun(self) -> bool:
+        """There is more in its store than what a process leaves that is killed before the first commit."""
+        before = {column.name for column in PARAMETERS.columns} | {DOCUMENT_NAME + PARTIAL}
+        return self.store.is_dir() and any(entry.name not in before for entry in self.store.iterdir())
 
     @property
     def name(self) -> str:
@@ -115,7 +126,7 @@ class RunFolder:
             StoreError: The file system refused, or knows no locks.
         """
         try:
-            return RunLock(self.path / "lock")
+            return RunLock(self.path / _LOCK)
         except OSError as fault:
             raise StoreError(f"cannot lock {self.path}: {fault}") from fault
 
@@ -126,7 +137,7 @@ class RunFolder:
             StoreError: The file system refused, or knows no locks.
         """
         try:
-            return holder(self.path / "lock")
+            return holder(self.path / _LOCK)
         except OSError as fault:
             raise StoreError(f"cannot see who writes {self.path}: {fault}") from fault
 
@@ -150,7 +161,8 @@ def store_of(location: str, name: str) -> tuple[str, RunFolder | None]:
 
 def list_runs(location: str | os.PathLike[str]) -> list[RunFolder]:
     """The runs of a location, by name; none if it does not exist."""
-    return [RunFolder(run_file.parent) for run_file in sorted(Path(location).glob("*/run.toml"))]
+    folders = [RunFolder(run_file.parent) for run_file in sorted(Path(location).glob("*/run.toml"))]
+    return [folder for folder in folders if folder.has_begun]
 
 
 def _checked(name: str) -> str:
@@ -174,10 +186,25 @@ def _make(place: Path, problem: str, name: str | None, numbers_taken: bool) -> P
     try:
         path.mkdir()
     except FileExistsError as fault:
+        if _is_leftover(RunFolder(path)):
+            return path
         if numbers_taken:
             return _make_numbered(place, name, first=2)
         raise RunExistsError(f"{path} exists; resume it, or choose another name") from fault
     return path
+
+
+def _is_leftover(folder: RunFolder) -> bool:
+    """Whether it is what remains of a process that was killed before its run began."""
+    ours = {
+        path.name for path in (folder.run_file, folder.inbox, folder.store, folder.log, folder.path / _LOCK)
+    }
+    return (
+        folder.path.is_dir()
+        and {entry.name.removesuffix(PARTIAL) for entry in folder.path.iterdir()} <= ours
+        and not folder.has_begun
+        and not folder.is_locked
+    )
 
 
 def _make_numbered(place: Path, stem: str, first: int) -> Path:

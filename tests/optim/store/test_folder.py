@@ -4,6 +4,7 @@ Invariants:
 
 * Names stay inside the location; a name that is taken is refused; default names never collide.
 * One writer at a time; the second is told who the first is.
+* A folder whose run never began is nobody's: it is not found, and the next run of its name has it.
 * The lock ends with the process that took it, whatever children it left.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from optim.errors import RunExistsError, RunLockedError, StoreError
-from optim.store import RunFolder, list_runs, lock
+from optim.store import RunFolder, RunWriter, list_runs, lock
 
 # the module by its file: importing the package would bring xarray, and take a second
 HOLD = f"""
@@ -45,9 +47,15 @@ os._exit(0)
 )
 
 
+def begun(folder: RunFolder) -> RunFolder:
+    folder.store.mkdir()
+    (folder.store / "zarr.json").touch()
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path) -> RunFolder:
-    return RunFolder.create(tmp_path, b"seed = 7\n", name="first")
+    return begun(RunFolder.create(tmp_path, b"seed = 7\n", name="first"))
 
 
 def start(script: str, folder: RunFolder) -> subprocess.Popen[str]:
@@ -67,6 +75,7 @@ def test_a_new_folder_has_the_run_file_as_given_and_an_inbox(tmp_path) -> None:
     assert folder.inbox.is_dir()
     assert not folder.store.exists()
     assert folder.log.parent == folder.path
+    begun(folder)
     assert RunFolder.find(tmp_path / "deep" / "runs", "A.b_c-1") == folder
 
 
@@ -105,8 +114,32 @@ def test_a_name_that_is_taken_is_refused(folder) -> None:
 
 def test_a_name_that_is_taken_gets_the_next_free_number_if_that_is_wanted(tmp_path) -> None:
     (tmp_path / "fit-7").touch()
-    names = [RunFolder.create(tmp_path, b"", name="fit", numbers_taken=True).name for _ in range(3)]
+    names = [begun(RunFolder.create(tmp_path, b"", name="fit", numbers_taken=True)).name for _ in range(3)]
     assert names == ["fit", "fit-8", "fit-9"]
+
+
+def test_what_a_run_left_that_never_began_is_taken_over(tmp_path, rows) -> None:
+    folder = RunFolder.create(tmp_path, b"seed = 7\n", name="first")
+    RunWriter.create(folder.store, rows.parameters).close()
+    for path in folder.store.iterdir():  # as if killed in the middle of the first commit
+        if path.name in {"zarr.json", "evaluations", "events", "optimizers", "validations"}:
+            shutil.rmtree(path) if path.is_dir() else path.rename(path.with_name("zarr.json.partial"))
+    with folder.lock(), pytest.raises(RunExistsError):
+        RunFolder.create(tmp_path, b"", name="first")
+    with pytest.raises(StoreError, match="there is no run 'first'"):
+        RunFolder.find(tmp_path, "first")
+    assert RunFolder.create(tmp_path, b"seed = 8\n", name="first") == folder
+    assert folder.run_file.read_bytes() == b"seed = 8\n"
+    RunWriter.create(folder.store, rows.parameters).close()
+    assert RunFolder.find(tmp_path, "first") == folder
+
+
+@pytest.mark.parametrize("entry", ["notes.txt", "run.zarr/evaluations"])
+def test_what_may_be_of_use_is_not_taken_over(entry, tmp_path) -> None:
+    folder = RunFolder.create(tmp_path, b"", name="first")
+    (folder.path / entry).mkdir(parents=True)
+    with pytest.raises(RunExistsError, match="first exists"):
+        RunFolder.create(tmp_path, b"", name="first")
 
 
 def test_default_names_count_on_from_the_highest(tmp_path) -> None:
@@ -122,7 +155,7 @@ def test_default_names_count_on_from_the_highest(tmp_path) -> None:
     [("my.package:loss", "my.package-loss-1"), ("../..", "run-1"), ("p" * 300, "p" * 80 + "-1")],
 )
 def test_a_default_name_is_a_name_that_is_allowed(problem, name, tmp_path) -> None:
-    assert RunFolder.create(tmp_path, b"", problem=problem).name == name
+    assert begun(RunFolder.create(tmp_path, b"", problem=problem)).name == name
     RunFolder.find(tmp_path, name)
 
 
@@ -141,7 +174,8 @@ def test_runs_that_start_at_the_same_time_get_different_names(tmp_path) -> None:
 def test_runs_are_listed_and_other_folders_are_not(folder) -> None:
     location = folder.path.parent
     (location / "notes").mkdir()
-    second = RunFolder.create(location, b"", name="another")
+    second = begun(RunFolder.create(location, b"", name="another"))
+    RunFolder.create(location, b"", name="killed-at-once")
     assert list_runs(location) == [second, folder]
     assert list_runs(location / "nowhere") == []
     with pytest.raises(StoreError, match="there is no run 'notes'"):
