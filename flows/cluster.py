@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -95,6 +96,7 @@ def dask_setup(worker: Worker) -> None:
     A terminal sends Ctrl-C to all its processes; it is for the manager, which lets the workers finish.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()  # what is loaded stays, and the garbage collector need not look at it again and again
     logging.getLogger("distributed").setLevel(logging.WARNING)
     # In a flow run that Prefect itself has started, Prefect was imported before Dask set our environment.
     logging.getLogger("prefect.task_runs").setLevel(os.environ["PREFECT_LOGGING_LEVEL"])

@@ -69,7 +69,7 @@ def optimize(
 
     Args:
         run_file: Path of a run file (TOML, YAML or ParAMS blocks) on the machine that runs the flow; its folder is
-            where user code is looked for besides installed packages. Empty, as the name may be: none.
+            where user code is looked for besides installed packages. Empty: full settings are given below.
         name: Of the run; by default the problem's, with a number.
         if_exists: When there is a run of that name: refuse; or resume it by what its store says, and leave it as it is
             if it has finished; or start a new one, with a number behind the name.

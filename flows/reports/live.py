@@ -31,12 +31,20 @@ def live_view(source: SessionSource, console: Console) -> Iterator[None]:
 def progress_lines(
     source: SessionSource, logger: logging.Logger, every_s: float = LINE_EVERY_S
 ) -> Iterator[None]:
-    """Log the session's progress every so many seconds until the context ends, and once more then."""
+    """Log the session's progress every so many seconds until the context ends, and what has come since, then."""
     over = threading.Event()
+    told = -1  # evaluations
+
+    def tell() -> None:
+        nonlocal told
+        snapshot = source.snapshot()
+        if not over.is_set() or snapshot.standing.evaluations != told:
+            logger.info("%s", progress_line(snapshot))
+        told = snapshot.standing.evaluations
 
     def follow() -> None:
         while not over.wait(every_s):
-            logger.info("%s", progress_line(source.snapshot()))
+            tell()
 
     # In a copy of this context: Prefect finds there which flow run, and which server, a line belongs to.
     context = copy_context()
@@ -47,4 +55,4 @@ def progress_lines(
     finally:
         over.set()
         thread.join()
-        logger.info("%s", progress_line(source.snapshot()))
+        tell()
