@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flows.pictures.colours import ColourBy, Theme
     from flows.pictures.figures import Figures
     from flows.reports.summary import RunSummary
-    from flows.run import RunResult
+    from flows.run.opened import RunResult
     from flows.settings import RunSettings
     from optim.store import RunFolder, RunReader
 
@@ -101,7 +101,7 @@ def figures(
 
 
 def _folder(run: str | os.PathLike[str], location: str | os.PathLike[str] | None) -> RunFolder:
-    from flows.location import runs_location
+    from flows.run.location import runs_location
     from optim.store import RunFolder
 
     is_name = location is not None or (isinstance(run, str) and os.path.basename(run) == run)
@@ -113,9 +113,9 @@ def _folder(run: str | os.PathLike[str], location: str | os.PathLike[str] | None
 
 
 def _run_here(problem: Problem | str, settings: RunSettings, name: str | None) -> RunResult:
-    from flows.local import run_in_process
+    from flows.lanes.local import run_in_process
     from flows.reports.outlook import Outlook
-    from flows.request import request_for
+    from flows.run.request import request_for
     from tasks.problem import describe, description_of
 
     folder = os.getcwd()

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from flows.optimize import on_result, outlook
 from flows.reports.outlook import Outlook
-from flows.run import RunResult
-from flows.server import local_server, where_password_is
+from flows.run.opened import RunResult
+from flows.server.local_server import local_server, where_password_is
 from optim.errors import ServerError, ShoalError
 
 

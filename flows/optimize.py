@@ -16,28 +16,28 @@ from prefect.exceptions import CancelledRun, FailedRun
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Completed, Failed
 
-from flows.chosen import chosen
-from flows.cluster import task_runner
-from flows.crashed import mark_crashed
 from flows.dashboard.events import RunEvents
 from flows.dashboard.upkeep import Artifacts
-from flows.dask_lane import PULSE_S, DaskLane
 from flows.durations import end_after
-from flows.existing import IfExists, location_in, run_to_resume
-from flows.interruption import Interruption, interruptible
-from flows.location import runs_location
-from flows.records import already_recorded, wait_until_recorded
+from flows.lanes.dask_lane import PULSE_S, DaskLane
+from flows.lanes.interruption import Interruption, interruptible
 from flows.reports.outlook import Outlook
-from flows.request import NO_FILE, described, request_for, request_to_resume
-from flows.run import OpenRun, RunRequest, RunResult, opened_run
+from flows.run.existing import IfExists, location_in, run_to_resume
+from flows.run.location import runs_location
+from flows.run.opened import OpenRun, RunRequest, RunResult, opened_run
+from flows.run.request import NO_FILE, described, request_for, request_to_resume
+from flows.run_files.chosen import chosen
 from flows.run_files.faults import Fault, InvalidSettingsError, Places, located
 from flows.run_files.reading import RunFile, read_settings
-from flows.server import require_password
+from flows.server.crashed import mark_crashed
+from flows.server.local_server import require_password
+from flows.server.records import already_recorded, wait_until_recorded
 from flows.settings import RunSettings
-from flows.task_runner import SharedContextTaskRunner
-from flows.unpacked import Unpacked
-from flows.upload import packed
-from flows.worker_watch import WorkerWatch
+from flows.workers.cluster import task_runner
+from flows.workers.task_runner import SharedContextTaskRunner
+from flows.workers.unpacked import Unpacked
+from flows.workers.upload import packed
+from flows.workers.watch import WorkerWatch
 from optim.errors import RunLockedError, ShoalError, StoreError
 from optim.store import RunFolder, list_runs, read_attributes
 from tasks.evaluate import evaluate, evaluate_several, validate

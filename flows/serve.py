@@ -40,12 +40,12 @@ from prefect.states import Cancelled
 from prefect.types.entrypoint import EntrypointType
 from tzlocal import get_localzone_name
 
-from flows.crashed import mark_crashed
 from flows.environment import HEARTBEAT_S
-from flows.existing import IfExists
-from flows.location import runs_location
 from flows.optimize import optimize, resume
-from flows.server import SERVER_SETTINGS, local_server, where_password_is
+from flows.run.existing import IfExists
+from flows.run.location import runs_location
+from flows.server.crashed import mark_crashed
+from flows.server.local_server import SERVER_SETTINGS, local_server, where_password_is
 from optim.errors import ServerError, ShoalError
 from optim.store import list_runs, run_name
 

@@ -12,7 +12,7 @@ import click
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting.")
 def command(file: Path, overrides: tuple[str, ...]) -> None:
     """Check FILE and its problem, list every fault, and start nothing."""
-    from flows.request import request_of
+    from flows.run.request import request_of
 
     request = request_of(file, overrides, in_this_process=False)
     settings = request.settings

@@ -6,7 +6,7 @@ import click
 
 from flows.reports.report import report, wide_console
 from flows.reports.summary import summarize
-from flows.run import RunResult
+from flows.run.opened import RunResult
 from optim.store import RunFolder, open_run
 
 INTERRUPTED = 130

@@ -47,7 +47,7 @@ def command(
     not positive is nan.
     """
     from flows.export import export
-    from flows.location import runs_location
+    from flows.run.location import runs_location
     from optim.store import RunFolder, open_run
 
     folder = RunFolder.find(runs_location(location), name)

@@ -22,8 +22,8 @@ def command(name: str, overrides: tuple[str, ...], location: str | None) -> None
     Budgets, conditions, stoppers, parallelism, workers and further optimizer blocks can be changed; the problem, its
     parameters and the seed cannot. The change is kept in the run; another one takes it back.
     """
-    from flows.extension import extend
-    from flows.location import runs_location
+    from flows.run.extension import extend
+    from flows.run.location import runs_location
     from optim.store import RunFolder
 
     extend(RunFolder.find(runs_location(location), name), overrides)

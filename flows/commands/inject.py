@@ -15,7 +15,7 @@ def command(name: str, values: tuple[str, ...], location: str | None) -> None:
     Values are in physical units; parameters that are not given have their initial values. It starts at once, however
     many are alive; budgets hold for it, too.
     """
-    from flows.steering import ask, by_whom, point_of, steered
+    from flows.run.steering import ask, by_whom, point_of, steered
     from optim.steering import StartOptimizer
     from optim.store import open_run
 

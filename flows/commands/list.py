@@ -12,10 +12,10 @@ def command(location: str | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from flows.crashed import mark_crashed
-    from flows.location import runs_location
     from flows.reports.report import wide_console
     from flows.reports.summary import summarize
+    from flows.run.location import runs_location
+    from flows.server.crashed import mark_crashed
     from optim.errors import ShoalError
     from optim.printable import printable
     from optim.store import list_runs, open_run

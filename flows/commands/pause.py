@@ -13,7 +13,7 @@ def command(name: str, location: str | None) -> None:
 
     What is under way is waited for and recorded.
     """
-    from flows.steering import ask, by_whom, steered
+    from flows.run.steering import ask, by_whom, steered
     from optim.steering import PauseRun
 
     folder = steered(name, location)

@@ -34,9 +34,9 @@ def command(
     lowest loss so far, the parameters, the final losses, how many optimizers were alive, and the minima. A click on a
     curve shows that optimizer alone; another click shows all again.
     """
-    from flows.location import runs_location
     from flows.pictures.files import check_free, replace_picture
     from flows.pictures.reading import read_picture
+    from flows.run.location import runs_location
     from optim.store import RunFolder, open_run
 
     folder = RunFolder.find(runs_location(location), name)

@@ -39,8 +39,8 @@ def command(
     What counts is its store, not its run file; its problem is imported again. Nothing is evaluated twice but what was
     under way. A run that has finished is left as it is; `shoal extend` gives it more to do.
     """
-    from flows.kernel import ask_for_kernel
-    from flows.location import runs_location
+    from flows.run.kernel import ask_for_kernel
+    from flows.run.location import runs_location
 
     place = runs_location(location)
     ask_for_kernel(place / name / "run.zarr")  # before anything imports numpy
@@ -75,7 +75,7 @@ def carry_on(
     from flows.commands.ending import end
     from flows.durations import end_after
     from flows.reports.outlook import Outlook
-    from flows.request import request_to_resume
+    from flows.run.request import request_to_resume
     from optim.errors import RunLockedError
     from optim.printable import printable
     from optim.store import read_attributes
@@ -90,7 +90,7 @@ def carry_on(
     console = Console(stderr=True, quiet=quiet)
     outlook = Outlook(console, verbose - quiet)
     if attributes["lane"] == "in-process":
-        from flows.local import run_in_process
+        from flows.lanes.local import run_in_process
 
         request = request_to_resume(folder, accept_divergence=accept_divergence, ends_at=ends_at)
         result = run_in_process(request, outlook)
@@ -100,7 +100,7 @@ def carry_on(
         set_prefect_defaults()
         from flows.launch import run_as_flow
         from flows.optimize import resume
-        from flows.stored_run import present_settings
+        from flows.run.stored import present_settings
         from optim.store import open_run
 
         result = run_as_flow(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from flows.existing import IfExists
+    from flows.run.existing import IfExists
 
 
 @click.command("run")
@@ -70,8 +70,8 @@ def command(
     once it has finished. Of a run that goes on its store counts, not FILE nor any other option but --walltime.
     """
     if name and if_exists == "resume":
-        from flows.kernel import ask_for_kernel
-        from flows.location import runs_location
+        from flows.run.kernel import ask_for_kernel
+        from flows.run.location import runs_location
 
         ask_for_kernel(runs_location(location) / name / "run.zarr")  # before anything imports numpy
 
@@ -80,7 +80,7 @@ def command(
     from flows.commands.ending import end
     from flows.durations import end_after
     from flows.reports.outlook import Outlook
-    from flows.request import request_of
+    from flows.run.request import request_of
 
     ends_at = end_after(walltime)
     chosen = [*overrides]
@@ -94,7 +94,7 @@ def command(
         chosen.append(_workers(workers, local, overrides))
     if if_exists == "resume":
         from flows.commands.resume import carry_on
-        from flows.existing import location_in, run_to_resume
+        from flows.run.existing import location_in, run_to_resume
 
         if (known := run_to_resume(location or location_in(file, chosen), name)) is not None:
             return carry_on(known, walltime=walltime, verbose=verbose, quiet=quiet)
@@ -102,7 +102,7 @@ def command(
     console = Console(stderr=True, quiet=quiet)
     outlook = Outlook(console, verbose - quiet)
     if local:
-        from flows.local import run_in_process
+        from flows.lanes.local import run_in_process
 
         result = run_in_process(request._replace(ends_at=ends_at, numbers_taken=if_exists == "new"), outlook)
     else:

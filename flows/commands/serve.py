@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from flows.existing import IfExists
+    from flows.run.existing import IfExists
 
 
 @click.command("serve")

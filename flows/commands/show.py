@@ -22,10 +22,10 @@ def command(name: str, as_json: bool, number: int | None, location: str | None) 
     Optimizers are in the same minimum whose best points are at most 0.01 of the unit cube's diagonal from the lowest
     of them, with losses at most 1% (or 1e-6) above it.
     """
-    from flows.crashed import mark_crashed
-    from flows.location import runs_location
     from flows.reports.report import optimizer_report, report, wide_console
     from flows.reports.summary import summarize
+    from flows.run.location import runs_location
+    from flows.server.crashed import mark_crashed
     from optim.store import RunFolder, open_run
 
     folder = RunFolder.find(runs_location(location), name)

@@ -15,7 +15,7 @@ def command(name: str, optimizer: int | None, location: str | None) -> None:
     What is under way is waited for and recorded. A run that was stopped has finished; `shoal extend` gives it more to
     do. In place of an optimizer that was stopped another one starts, as after any other end.
     """
-    from flows.steering import ask, by_whom, steered
+    from flows.run.steering import ask, by_whom, steered
     from optim.steering import StopOptimizer, StopRun
 
     folder = steered(name, location)

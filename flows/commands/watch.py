@@ -36,11 +36,11 @@ def command(name: str, location: str | None, interval: float, once: bool) -> Non
     On a terminal it shows what `shoal run` shows; else it prints a line now and then. Ctrl-C leaves the watching, and
     never the run. Behind a URL nobody can tell whether the process that works on a run is still alive.
     """
-    from flows.crashed import mark_crashed
-    from flows.location import runs_place
     from flows.reports.drawing import Drawing
     from flows.reports.from_store import GONE, StoreSource
     from flows.reports.report import wide_console
+    from flows.run.location import runs_place
+    from flows.server.crashed import mark_crashed
     from optim.errors import RunNameError, StoreError
     from optim.store import store_of
 

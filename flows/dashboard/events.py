@@ -11,7 +11,7 @@ from typing import Any, Literal
 from prefect.events import emit_event
 
 from flows.reports.report import last_line
-from flows.run import OpenRun, RunResult
+from flows.run.opened import OpenRun, RunResult
 from optim.exit_conditions.target_function_value import TargetFunctionValue
 from optim.journal import EventKind
 from optim.messages import Announce

@@ -13,9 +13,9 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from flows.dashboard.artifacts import Conditions, Content, contents, key_of
 from flows.pictures.static import get_ready
-from flows.records import impatient_client
 from flows.reports.snapshot import condition_rows
-from flows.run import OpenRun
+from flows.run.opened import OpenRun
+from flows.server.records import impatient_client
 from optim.store import open_run
 
 PACE_S = 10.0

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import psutil
 
+from flows.run.stored import replayed_run
 from flows.settings import RunSettings
-from flows.stored_run import replayed_run
 from optim.in_process import drive
 from optim.manager import Manager
 from optim.session import Session

@@ -15,10 +15,10 @@ from typing import Any
 import psutil
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from flows.cluster import local_cluster
 from flows.launch import run_as_flow
 from flows.optimize import optimize
-from flows.server import local_server
+from flows.server.local_server import local_server
+from flows.workers.cluster import local_cluster
 from optim.store import open_run
 from tests.bench.measurement import Measurement
 from tests.bench.whole_runs import FOUR, ROOT, WORKERS, Case, settings_of

@@ -23,10 +23,10 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect_dask import DaskTaskRunner
 
-from flows.cluster import local_cluster
-from flows.records import wait_until_recorded
-from flows.server import local_server
-from flows.task_runner import SharedContextTaskRunner
+from flows.server.local_server import local_server
+from flows.server.records import wait_until_recorded
+from flows.workers.cluster import local_cluster
+from flows.workers.task_runner import SharedContextTaskRunner
 from optim.evaluation import LossResult, evaluate_loss
 from tasks.evaluate import evaluate
 from tests.bench.measurement import Measurement

@@ -27,7 +27,7 @@ import psutil
 import pytest
 import yaml
 
-from flows.server import SERVER_SETTINGS
+from flows.server.local_server import SERVER_SETTINGS
 from optim.errors import StoreError
 from optim.store import RunFolder, open_run, read_attributes
 from tests.deployments.patience import until

@@ -16,8 +16,8 @@ import pytest
 from distributed import Client, LocalCluster
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-from flows.cluster import local_cluster
-from flows.server import local_server
+from flows.server.local_server import local_server
+from flows.workers.cluster import local_cluster
 
 WORKERS = 2
 

@@ -21,13 +21,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flows.cli import shoal
-from flows.crashed import mark_crashed
 from flows.export import export
 from flows.pictures.page import page
 from flows.pictures.reading import read_picture
 from flows.reports.from_store import StoreSource
 from flows.reports.snapshot import progress_line
-from flows.stored_run import first_settings
+from flows.run.stored import first_settings
+from flows.server.crashed import mark_crashed
 from optim.errors import ExportError, ExportExistsError, ShoalError, StoreError
 from optim.journal import EvaluationRow, EventKind, EventRow
 from optim.outcome import Outcome

@@ -31,13 +31,13 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import launch
 from flows.cli import exit_code
-from flows.cluster import COMES_BACK_WITHIN, task_runner
 from flows.launch import run_as_flow
 from flows.optimize import on_result, optimize, resume
-from flows.records import wait_until_recorded
-from flows.run import RunResult
+from flows.run.opened import RunResult
+from flows.server.records import wait_until_recorded
 from flows.settings import ClusterSettings
-from flows.task_runner import _SharedContext
+from flows.workers.cluster import COMES_BACK_WITHIN, task_runner
+from flows.workers.task_runner import _SharedContext
 from optim.errors import ClusterError, ClusterLostError, RunLockedError, ServerError
 from optim.outcome import Outcome
 from optim.store import open_run

@@ -31,13 +31,13 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import StateType
 
 import shoal
-from flows.cluster import local_cluster, task_runner
-from flows.local import run_in_process
+from flows.lanes.local import run_in_process
 from flows.optimize import optimize
 from flows.reports.outlook import Outlook
-from flows.request import describe_in_child, described, request_for
-from flows.run import RunRequest
+from flows.run.opened import RunRequest
+from flows.run.request import describe_in_child, described, request_for
 from flows.settings import ClusterSettings, RunSettings
+from flows.workers.cluster import local_cluster, task_runner
 from optim.errors import ShoalError
 from optim.journal import EventKind
 from optim.outcome import Outcome

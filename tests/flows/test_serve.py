@@ -47,11 +47,10 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools import validate
 from tzlocal import get_localzone_name
 
-from flows.chosen import chosen
 from flows.cli import shoal
-from flows.crashed import mark_crashed
-from flows.interruption import DRAIN_S, Interruption
+from flows.lanes.interruption import DRAIN_S, Interruption
 from flows.optimize import optimize
+from flows.run_files.chosen import chosen
 from flows.run_files.reading import read_settings
 from flows.serve import (
     AUTOMATION,
@@ -62,6 +61,7 @@ from flows.serve import (
     _give_up_late,
     _watch_heartbeats,
 )
+from flows.server.crashed import mark_crashed
 from optim.errors import StoreError
 from optim.space import Parameter
 from optim.store import RunFolder, RunWriter, open_run, read_attributes

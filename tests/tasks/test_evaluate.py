@@ -1,4 +1,4 @@
-"""The tasks that evaluate losses, without a server; `tests/flows/test_task_runner.py` runs it on a cluster.
+"""The tasks that evaluate losses, without a server; `tests/flows/workers/test_task_runner.py` runs it on a cluster.
 
 Invariants:
 

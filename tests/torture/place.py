@@ -45,7 +45,13 @@ def validation_loss(x):
     return float((x**2).sum())
 '''
 
-PRELOADED = ["flows.local", "flows.request", "flows.reports.report", "flows.commands.ending", "optim.store"]
+PRELOADED = [
+    "flows.lanes.local",
+    "flows.run.request",
+    "flows.reports.report",
+    "flows.commands.ending",
+    "optim.store",
+]
 """What the parent of forked commands has imported."""
 PATIENCE_S = 300.0
 """After so long something hangs, also on a machine that is busy with other things."""

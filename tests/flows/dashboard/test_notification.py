@@ -21,7 +21,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from flows.dashboard.events import RunEvents
 from flows.serve import SETTINGS
-from flows.server import local_server
+from flows.server.local_server import local_server
 from optim.exit_conditions.target_function_value import TargetFunctionValue
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
