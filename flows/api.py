@@ -137,8 +137,12 @@ def _run_as_flow(settings: RunSettings, name: str | None) -> RunResult:
 
     set_prefect_defaults()
     from flows.launch import run_as_flow
-    from flows.optimize import optimize
 
     return run_as_flow(
-        optimize, private=settings.private, settings=settings, name=name, code_folder=os.getcwd()
+        "optimize",
+        cluster=settings.cluster,
+        private=settings.private,
+        settings=settings,
+        name=name,
+        code_folder=os.getcwd(),
     )

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import importlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from types import ModuleType
+from typing import Any, Literal, NoReturn
 
 import httpx
-from prefect import Flow, State
+from prefect import State
 from prefect.settings import PREFECT_UI_URL
 from rich.console import Console
 
-from flows.optimize import on_result, outlook
 from flows.reports.outlook import Outlook
 from flows.run.opened import RunResult
 from flows.server.local_server import local_server, where_password_is
+from flows.settings import ClusterSettings
 from optim.errors import ServerError, ShoalError
 
 
 def run_as_flow(
-    flow: Flow[..., State[RunResult]],
+    flow: Literal["optimize", "resume"],
+    /,
     console: Console | None = None,
     seen: Outlook | None = None,
+    cluster: ClusterSettings | None = None,
     private: bool = False,
     **parameters: Any,
 ) -> RunResult:
     """Run a flow, on the Prefect server that is configured or else on a local one.
 
     Args:
-        flow: `optimize` or `resume`.
+        flow: Which one.
         console: Where the dashboard is announced.
         seen: How the person follows the run.
+        cluster: Settings of the cluster that the flow will have; None: nothing is started before it begins.
         private: Only on a server that asks for a password.
         parameters: Of the flow.
 
@@ -37,24 +44,41 @@ def run_as_flow(
     """
     console = console or Console(quiet=True)
     console.print("Starting Prefect ...", style="dim")
-    with local_server(private=private) as url:
-        console.print(f"Dashboard: {PREFECT_UI_URL.value() or url.removesuffix('/api')}", soft_wrap=True)
-        if path := where_password_is(url):
-            console.print(f"Its password is all of what is in {path}", soft_wrap=True, highlight=False)
-        results: list[RunResult] = []
-        tokens = outlook.set(seen or Outlook()), on_result.set(results.append)
-        try:
-            state: State[Any] = flow(**parameters, return_state=True)
-        except httpx.HTTPError as error:  # Prefect's engine could not tell the server how the flow run stands
-            if not results:
-                raise ServerError(
-                    f"the Prefect server at {url} does not answer any more ({error})"
-                ) from error
-            console.print(f"The dashboard does not show the end: {url} does not answer.", style="yellow")
-            return results[0]
-        finally:
-            outlook.reset(tokens[0])
-            on_result.reset(tokens[1])
+    with ExitStack() as workers, ThreadPoolExecutor(1) as loader:
+        # takes seconds, as does the start of a server
+        loading = loader.submit(_load, workers, cluster, private)
+        with local_server(private=private) as url:
+            console.print(f"Dashboard: {PREFECT_UI_URL.value() or url.removesuffix('/api')}", soft_wrap=True)
+            if path := where_password_is(url):
+                console.print(f"Its password is all of what is in {path}", soft_wrap=True, highlight=False)
+            return _run(loading.result(), flow, url, console, seen or Outlook(), parameters)
+
+
+def _load(workers: ExitStack, cluster: ClusterSettings | None, private: bool) -> ModuleType:
+    """The module of the flows; and the local workers begin to come, until the stack is closed."""
+    flows = importlib.import_module("flows.optimize")
+    if cluster:
+        from flows.workers.cluster import started_ahead
+
+        workers.enter_context(started_ahead(cluster, private))
+    return flows
+
+
+def _run(
+    flows: ModuleType, name: str, url: str, console: Console, seen: Outlook, parameters: dict[str, Any]
+) -> RunResult:
+    results: list[RunResult] = []
+    tokens = flows.outlook.set(seen), flows.on_result.set(results.append)
+    try:
+        state: State[Any] = getattr(flows, name)(**parameters, return_state=True)
+    except httpx.HTTPError as error:  # Prefect's engine could not tell the server how the flow run stands
+        if not results:
+            raise ServerError(f"the Prefect server at {url} does not answer any more ({error})") from error
+        console.print(f"The dashboard does not show the end: {url} does not answer.", style="yellow")
+        return results[0]
+    finally:
+        flows.outlook.reset(tokens[0])
+        flows.on_result.reset(tokens[1])
     return results[0] if results else _refused(state)
 
 

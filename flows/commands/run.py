@@ -110,7 +110,6 @@ def command(
 
         set_prefect_defaults()
         from flows.launch import run_as_flow
-        from flows.optimize import optimize
 
         parameters = {
             "run_file": str(file.resolve()),
@@ -119,7 +118,9 @@ def command(
             "walltime": walltime,
             "if_exists": if_exists,
         }
-        result = run_as_flow(optimize, console, outlook, request.settings.private, **parameters)
+        result = run_as_flow(
+            "optimize", console, outlook, request.settings.cluster, request.settings.private, **parameters
+        )
     return end(result, quiet)
 
 

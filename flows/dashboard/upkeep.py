@@ -23,7 +23,8 @@ PACE_S = 10.0
 SHARE = 0.02
 """... or longer: this share of the time at most goes into them."""
 READY_S = 1.0
-"""So soon it gets ready to draw: at the end of a run somebody waits for it."""
+"""So often it looks whether the first evaluation is there. Then it gets ready to draw, for which somebody would wait at
+the end of the run."""
 PATIENCE_S = 5.0
 """How long the server may take to answer."""
 
@@ -68,8 +69,12 @@ class Artifacts:
 
     def _update_now_and_then(self) -> None:
         wait_s = PACE_S
-        if not self._over.wait(READY_S):
-            get_ready()
+        while not self._over.wait(READY_S):
+            if (
+                self._run and self._run.session.manager.run.evaluations
+            ):  # before that, the workers need the processor
+                get_ready()
+                break
         while not self._over.wait(wait_s):
             began_s = time.monotonic()
             self._try_to_update(has_ended=False)

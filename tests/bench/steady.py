@@ -16,7 +16,6 @@ import psutil
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from flows.launch import run_as_flow
-from flows.optimize import optimize
 from flows.server.local_server import local_server
 from flows.workers.cluster import local_cluster
 from optim.store import open_run
@@ -44,7 +43,7 @@ def steady() -> list[Measurement]:
         watch.start()
         try:
             result = run_as_flow(
-                optimize,
+                "optimize",
                 settings=settings_of(case, Path(home), cluster.scheduler_address),
                 code_folder=ROOT,
             )

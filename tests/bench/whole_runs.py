@@ -15,7 +15,6 @@ import numpy as np
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from flows.launch import run_as_flow
-from flows.optimize import optimize
 from flows.server.local_server import local_server
 from flows.settings import RunSettings
 from flows.workers.cluster import local_cluster
@@ -129,7 +128,7 @@ def settings_of(case: Case, location: Path, address: str) -> RunSettings:
 
 
 def _rate(settings: RunSettings) -> float:
-    result = run_as_flow(optimize, settings=settings, code_folder=ROOT)
+    result = run_as_flow("optimize", settings=settings, code_folder=ROOT)
     evaluations = open_run(result.path / "run.zarr").evaluations()
     finished_s = evaluations["finished_s"].values
     if len(finished_s) != settings.exit_conditions[0].max:  # type: ignore[attr-defined]

@@ -170,7 +170,8 @@ def test_a_run_whose_server_is_gone_at_its_end_has_come_to_what_it_has_come_to(m
         raise httpx.ConnectError("connection refused")
 
     monkeypatch.setattr(launch, "local_server", lambda **_: nullcontext("http://127.0.0.1:9/api"))
-    assert run_as_flow(flow) is RESULT
+    monkeypatch.setattr("flows.optimize.optimize", flow)
+    assert run_as_flow("optimize") is RESULT
 
 
 def test_a_server_that_is_gone_before_the_run_begins_is_an_error(monkeypatch):
@@ -178,8 +179,9 @@ def test_a_server_that_is_gone_before_the_run_begins_is_an_error(monkeypatch):
         raise httpx.ConnectError("connection refused")
 
     monkeypatch.setattr(launch, "local_server", lambda **_: nullcontext("http://127.0.0.1:9/api"))
+    monkeypatch.setattr("flows.optimize.optimize", flow)
     with pytest.raises(ServerError, match="does not answer any more"):
-        run_as_flow(flow)
+        run_as_flow("optimize")
 
 
 def test_a_second_writer_is_refused_and_told_who_the_first_is(place, server):

@@ -15,7 +15,6 @@ from distributed import LocalCluster
 from prefect.client.orchestration import get_client
 
 from flows.launch import run_as_flow
-from flows.optimize import optimize
 from flows.settings import RunSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
@@ -36,7 +35,7 @@ def flow_run(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) ->
             "store": {"location": str(tmp_path_factory.mktemp("runs"))},
         }
     )
-    run_as_flow(optimize, settings=settings, name="fit", code_folder=str(Path.cwd()))
+    run_as_flow("optimize", settings=settings, name="fit", code_folder=str(Path.cwd()))
     with get_client(sync_client=True) as client:
         (found,) = [each for each in client.read_flow_runs() if each.name.startswith("fit ")]
     return found

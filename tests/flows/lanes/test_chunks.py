@@ -35,7 +35,7 @@ from flows.lanes.chunks import AIM_S, MOST, Pace
 from flows.lanes.dask_lane import DaskLane
 from flows.lanes.local import run_in_process
 from flows.launch import run_as_flow
-from flows.optimize import optimize, resume
+from flows.optimize import optimize
 from flows.reports.outlook import Outlook
 from flows.run.request import describe_in_child, described, request_for
 from flows.settings import EvaluationSettings, RunSettings
@@ -106,7 +106,7 @@ def on(cluster: LocalCluster, **evaluation: Any) -> dict[str, Any]:
 
 
 def run(folder: Path, chosen: RunSettings, seen: Outlook | None = None) -> RunReader:
-    result = run_as_flow(optimize, seen=seen, settings=chosen, name="run", code_folder=str(folder))
+    result = run_as_flow("optimize", seen=seen, settings=chosen, name="run", code_folder=str(folder))
     assert result.status == "finished"
     return open_run(result.path / "run.zarr")
 
@@ -254,7 +254,7 @@ def test_a_run_that_ended_in_the_middle_of_chunks_goes_on(cluster, folder, monke
     before = [(row.optimizer, row.call) for row in open_run(store).evaluation_rows()]
     assert sorted(before) == sorted(call for chunk in chunks for call in chunk)
     assert max(map(len, chunks)) > 1
-    assert run_as_flow(resume, name="run", location=str(folder / "runs")).status == "finished"
+    assert run_as_flow("resume", name="run", location=str(folder / "runs")).status == "finished"
     after = [(row.optimizer, row.call) for row in open_run(store).evaluation_rows()]
     assert after[: len(before)] == before
     assert len(after) == len(set(after)) == 90

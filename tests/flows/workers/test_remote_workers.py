@@ -31,7 +31,6 @@ from distributed import Client, LocalCluster
 
 from flows.lanes import dask_lane
 from flows.launch import run_as_flow
-from flows.optimize import optimize
 from flows.reports.outlook import Outlook
 from flows.run.request import request_of
 from flows.run_files.faults import InvalidSettingsError
@@ -296,7 +295,7 @@ def test_a_run_waits_for_a_worker_that_fits_and_uses_one_that_comes_in_the_middl
     lines.on["Run "] = start_worker
     cluster = {"address": scheduler.scheduler_address, "upload": ["meet_fit.py"]}
     settings = run_settings(cluster, "meet_fit:loss", tmp_path)
-    result = run_as_flow(optimize, seen=seen_by(lines), settings=settings, code_folder=str(tmp_path))
+    result = run_as_flow("optimize", seen=seen_by(lines), settings=settings, code_folder=str(tmp_path))
     assert result.status == "finished", lines.lines
     assert any("shoal is 9.9.9 there" in line for line in lines.lines)
     evaluations = open_run(result.path / "run.zarr").evaluations()
@@ -318,7 +317,7 @@ def test_a_run_sends_nothing_to_a_worker_that_closes_before_it_comes_back(
     settings = settings.model_copy(
         update={"evaluation": settings.evaluation.model_copy(update={"max_in_flight": 1})}
     )
-    result = run_as_flow(optimize, seen=seen_by(lines), settings=settings, code_folder=str(tmp_path))
+    result = run_as_flow("optimize", seen=seen_by(lines), settings=settings, code_folder=str(tmp_path))
     assert result.status == "finished", lines.lines
     workers = open_run(result.path / "run.zarr").evaluations()["worker"].values.tolist()
     assert workers == [0, 1, 1, 1, 1, 1]
