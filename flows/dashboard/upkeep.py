@@ -69,10 +69,9 @@ class Artifacts:
 
     def _update_now_and_then(self) -> None:
         wait_s = PACE_S
+        due_s = time.monotonic() + PACE_S
         while not self._over.wait(READY_S):
-            if (
-                self._run and self._run.session.manager.run.evaluations
-            ):  # before that, the workers need the processor
+            if self._has_evaluations() or time.monotonic() > due_s:
                 get_ready()
                 break
         while not self._over.wait(wait_s):
@@ -80,6 +79,10 @@ class Artifacts:
             self._try_to_update(has_ended=False)
             wait_s = max(PACE_S, (time.monotonic() - began_s) / SHARE)
         self._try_to_update(has_ended=True)
+
+    def _has_evaluations(self) -> bool:
+        """Whether the workers have begun; while they start, they need the processor."""
+        return self._run is not None and self._run.session.standing().evaluations > 0
 
     def _try_to_update(self, has_ended: bool) -> None:
         run = self._run

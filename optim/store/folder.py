@@ -200,7 +200,7 @@ def _is_leftover(folder: RunFolder) -> bool:
         path.name for path in (folder.run_file, folder.inbox, folder.store, folder.log, folder.path / _LOCK)
     }
     return (
-        folder.path.is_dir()
+        folder.run_file.is_file()
         and {entry.name.removesuffix(PARTIAL) for entry in folder.path.iterdir()} <= ours
         and not folder.has_begun
         and not folder.is_locked
