@@ -140,7 +140,6 @@ def _run_as_flow(settings: RunSettings, name: str | None) -> RunResult:
 
     return run_as_flow(
         "optimize",
-        cluster=settings.cluster,
         private=settings.private,
         settings=settings,
         name=name,

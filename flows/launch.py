@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from types import ModuleType
 from typing import Any, Literal, NoReturn
 
@@ -16,7 +15,6 @@ from rich.console import Console
 from flows.reports.outlook import Outlook
 from flows.run.opened import RunResult
 from flows.server.local_server import local_server, where_password_is
-from flows.settings import ClusterSettings
 from optim.errors import ServerError, ShoalError
 
 
@@ -25,7 +23,6 @@ def run_as_flow(
     /,
     console: Console | None = None,
     seen: Outlook | None = None,
-    cluster: ClusterSettings | None = None,
     private: bool = False,
     **parameters: Any,
 ) -> RunResult:
@@ -35,7 +32,6 @@ def run_as_flow(
         flow: Which one.
         console: Where the dashboard is announced.
         seen: How the person follows the run.
-        cluster: Settings of the cluster that the flow will have; None: nothing is started before it begins.
         private: Only on a server that asks for a password.
         parameters: Of the flow.
 
@@ -44,24 +40,14 @@ def run_as_flow(
     """
     console = console or Console(quiet=True)
     console.print("Starting Prefect ...", style="dim")
-    with ExitStack() as workers, ThreadPoolExecutor(1) as loader:
+    with ThreadPoolExecutor(1) as loader:
         # takes seconds, as does the start of a server
-        loading = loader.submit(_load, workers, cluster, private)
+        loading = loader.submit(importlib.import_module, "flows.optimize")
         with local_server(private=private) as url:
             console.print(f"Dashboard: {PREFECT_UI_URL.value() or url.removesuffix('/api')}", soft_wrap=True)
             if path := where_password_is(url):
                 console.print(f"Its password is all of what is in {path}", soft_wrap=True, highlight=False)
             return _run(loading.result(), flow, url, console, seen or Outlook(), parameters)
-
-
-def _load(workers: ExitStack, cluster: ClusterSettings | None, private: bool) -> ModuleType:
-    """The module of the flows; and the local workers begin to come, until the stack is closed."""
-    flows = importlib.import_module("flows.optimize")
-    if cluster:
-        from flows.workers.cluster import started_ahead
-
-        workers.enter_context(started_ahead(cluster, private))
-    return flows
 
 
 def _run(

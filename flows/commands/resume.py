@@ -107,7 +107,6 @@ def carry_on(
             "resume",
             console,
             outlook,
-            settings.cluster,
             settings.private,
             name=folder.name,
             location=str(folder.path.parent.resolve()),

@@ -118,9 +118,7 @@ def command(
             "walltime": walltime,
             "if_exists": if_exists,
         }
-        result = run_as_flow(
-            "optimize", console, outlook, request.settings.cluster, request.settings.private, **parameters
-        )
+        result = run_as_flow("optimize", console, outlook, request.settings.private, **parameters)
     return end(result, quiet)
 
 

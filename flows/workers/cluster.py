@@ -6,8 +6,6 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from typing import Any
 
 import dask
@@ -62,30 +60,6 @@ WORKER_ENVIRONMENT = {
 """What local workers are started with; variables that the environment already has win."""
 
 
-_ahead: list[tuple[dict[str, Any], LocalCluster]] = []
-
-
-@contextmanager
-def started_ahead(settings: ClusterSettings, private: bool = False) -> Iterator[None]:
-    """Start the local workers of a flow now, if it is to have some, and not only when it begins.
-
-    The task runner takes them over; those that nobody wanted are closed at the end of the context.
-
-    Args:
-        settings: Of the cluster.
-        private: As of `task_runner`.
-    """
-    with suppress(Exception):  # whatever it is, the flow meets it again, and says it
-        runner = task_runner(settings, private)
-        if runner.cluster_class is local_cluster:
-            _ahead.append((runner.cluster_kwargs, local_cluster(**runner.cluster_kwargs)))
-    try:
-        yield
-    finally:
-        while _ahead:
-            _ahead.pop()[1].close()
-
-
 def local_cluster(**kwargs: Any) -> LocalCluster:
     """Worker processes on this machine that hear nothing of Ctrl-C and end with this process.
 
@@ -94,10 +68,6 @@ def local_cluster(**kwargs: Any) -> LocalCluster:
     Args:
         kwargs: Of `LocalCluster`.
     """
-    for at, (known, cluster) in enumerate(_ahead):
-        if known == kwargs:
-            del _ahead[at]
-            return cluster
     logging.getLogger("distributed").setLevel(logging.WARNING)  # Prefect's logging would print its every step
     defaults: dict[str, Any] = {
         "host": "127.0.0.1",
