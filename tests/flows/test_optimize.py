@@ -21,6 +21,7 @@ from prefect.utilities.callables import parameter_schema
 
 from flows.optimize import optimize
 from optim.outcome import Outcome
+from tests.flows.samples import TWO_PARAMETERS
 
 pytestmark = pytest.mark.slow
 
@@ -47,23 +48,12 @@ def loss(x):
         started.unlink()
 """
 
-RUN_FILE = """\
+RUN_FILE = f"""\
 problem = "fit:loss"
 seed = 3
 parallel_optimizers = 4
 
-[[parameter]]
-name = "a"
-initial = 0.5
-lower = -1.0
-upper = 2.0
-
-[[parameter]]
-name = "b"
-initial = 0.5
-lower = -1.0
-upper = 2.0
-
+{TWO_PARAMETERS}
 [generator]
 type = "Random"
 

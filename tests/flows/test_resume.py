@@ -22,21 +22,9 @@ from optim.errors import DivergenceError, RunLockedError, RunNameError
 from optim.journal import EventKind
 from optim.optimizers.cmaes import CMAES
 from optim.store import RunFolder, open_run
+from tests.flows.samples import LOSS_THAT_DIES, TWO_PARAMETERS
 
-LOSS = """\
-import os
-
-
-def loss(x):
-    if os.environ.get("KILL_AT"):
-        with open("calls", "a") as file:
-            file.write("x")
-        if os.path.getsize("calls") == int(os.environ["KILL_AT"]):
-            os.kill(os.getpid(), 9)
-    return float((x[0] - 0.3) ** 2 + (x[1] - 0.4) ** 2)
-"""
-
-RUN_FILE = """\
+RUN_FILE = f"""\
 problem = "bowl:loss"
 seed = 3
 parallel_optimizers = 2
@@ -44,18 +32,7 @@ parallel_optimizers = 2
 [store]
 flush_s = 0.001
 
-[[parameter]]
-name = "a"
-initial = 0.5
-lower = -1.0
-upper = 2.0
-
-[[parameter]]
-name = "b"
-initial = 0.5
-lower = -1.0
-upper = 2.0
-
+{TWO_PARAMETERS}
 [generator]
 type = "Random"
 
@@ -77,7 +54,7 @@ max = 120
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    (tmp_path / "bowl.py").write_text(LOSS)
+    (tmp_path / "bowl.py").write_text(LOSS_THAT_DIES)
     (tmp_path / "run.toml").write_text(RUN_FILE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -65,6 +65,7 @@ from flows.server.crashed import mark_crashed
 from optim.errors import StoreError
 from optim.space import Parameter
 from optim.store import RunFolder, RunWriter, open_run, read_attributes
+from tests.flows.samples import TWO_PARAMETERS
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 200.0
@@ -78,23 +79,12 @@ def loss(x):
     return float((x[0] - 0.3) ** 2 + (x[1] - 0.4) ** 2)
 """
 
-RUN_FILE = """\
+RUN_FILE = f"""\
 problem = "fit:loss"
 seed = 3
 parallel_optimizers = 2
 
-[[parameter]]
-name = "a"
-initial = 0.5
-lower = -1.0
-upper = 2.0
-
-[[parameter]]
-name = "b"
-initial = 0.5
-lower = -1.0
-upper = 2.0
-
+{TWO_PARAMETERS}
 [[optimizer]]
 type = "CMAES"
 

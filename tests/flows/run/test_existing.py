@@ -22,36 +22,13 @@ from flows.optimize import optimize
 from flows.run.extension import extend
 from optim.errors import RunLockedError, RunNameError
 from optim.store import EVALUATIONS, RunFolder, open_run, read_attributes
+from tests.flows.samples import LOSS_THAT_DIES, TWO_PARAMETERS
 
-LOSS = """\
-import os
-
-
-def loss(x):
-    if os.environ.get("KILL_AT"):
-        with open("calls", "a") as file:
-            file.write("x")
-        if os.path.getsize("calls") == int(os.environ["KILL_AT"]):
-            os.kill(os.getpid(), 9)
-    return float((x[0] - 0.3) ** 2 + (x[1] - 0.4) ** 2)
-"""
-
-RUN_FILE = """\
+RUN_FILE = f"""\
 problem = "pit:loss"
 seed = 3
 
-[[parameter]]
-name = "a"
-initial = 0.5
-lower = -1.0
-upper = 2.0
-
-[[parameter]]
-name = "b"
-initial = 0.5
-lower = -1.0
-upper = 2.0
-
+{TWO_PARAMETERS}
 [[optimizer]]
 type = "CMAES"
 
@@ -68,7 +45,7 @@ WORDS = ("run", "run.toml", "--local", "-q", "--name", "one")
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    (tmp_path / "pit.py").write_text(LOSS)
+    (tmp_path / "pit.py").write_text(LOSS_THAT_DIES)
     (tmp_path / "run.toml").write_text(RUN_FILE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

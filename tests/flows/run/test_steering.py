@@ -27,6 +27,7 @@ from optim.journal import EventKind
 from optim.session import Session
 from optim.steering import read_intervention
 from optim.store import open_run
+from tests.flows.samples import TWO_PARAMETERS
 
 LOSS = """\
 import os
@@ -44,23 +45,12 @@ def loss(x):
     return float((x[0] - 0.3) ** 2 + (x[1] - 0.4) ** 2)
 """
 
-RUN_FILE = """\
+RUN_FILE = f"""\
 problem = "steered:loss"
 seed = 3
 parallel_optimizers = 2
 
-[[parameter]]
-name = "a"
-initial = 0.5
-lower = -1.0
-upper = 2.0
-
-[[parameter]]
-name = "b"
-initial = 0.5
-lower = -1.0
-upper = 2.0
-
+{TWO_PARAMETERS}
 [generator]
 type = "Random"
 
