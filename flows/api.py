@@ -139,9 +139,5 @@ def _run_as_flow(settings: RunSettings, name: str | None) -> RunResult:
     from flows.launch import run_as_flow
 
     return run_as_flow(
-        "optimize",
-        private=settings.private,
-        settings=settings,
-        name=name,
-        code_folder=os.getcwd(),
+        "optimize", private=settings.private, settings=settings, name=name, code_folder=os.getcwd()
     )

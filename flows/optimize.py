@@ -165,7 +165,7 @@ def _begun_by_this_flow_run(
         try:
             if str(runtime.flow_run.id) in read_attributes(folder.store).get("flow_run_ids", []):
                 return folder
-        except StoreError:  # begun by a process that died before its first commit, or not ours
+        except StoreError:  # damaged, or not ours
             continue
     return None
 

@@ -102,12 +102,11 @@ def carry_on(
         from flows.run.stored import present_settings
         from optim.store import open_run
 
-        settings = present_settings(open_run(folder.store))
         result = run_as_flow(
             "resume",
             console,
             outlook,
-            settings.private,
+            present_settings(open_run(folder.store)).private,
             name=folder.name,
             location=str(folder.path.parent.resolve()),
             accept_divergence=accept_divergence,

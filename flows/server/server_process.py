@@ -48,7 +48,7 @@ def main(descriptor: str, users_lock: str, server_lock: str) -> None:
 class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        gc.freeze()  # what is loaded stays; looking at it again and again takes a tenth of the server's time
+        gc.freeze()  # what is loaded stays; the garbage collector need not look at it again and again
 
 
 def _stop_when_unused(server: uvicorn.Server, users_lock: str) -> None:
