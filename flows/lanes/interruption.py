@@ -1,16 +1,18 @@
-"""Ctrl-C and SIGTERM as a wish that the drivers ask for, never as an exception in the middle of a step.
+"""Ctrl-C, SIGTERM and SIGHUP as a wish that the drivers ask for, never as an exception in the middle of a step.
 
 An exception raised inside a greenlet would kill the optimizer that happens to run in it. So the first signal only
 says that somebody wants to stop: the run drains and saves. The second one stops at once.
 
 Who sends SIGTERM sends SIGKILL some time later: Prefect and SLURM after 30 s. So the run drains no longer than
-`DRAIN_S` then; a person at a terminal waits as long as they like.
+`DRAIN_S` then; a person at a terminal waits as long as they like. One whose terminal is closed (SIGHUP) is gone, and
+may come back soon to resume.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import select
 import signal
 import threading
 import time
@@ -18,12 +20,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DRAIN_S = 15.0
-"""How long after SIGTERM a run waits for what is in flight; the rest of the 30 s is for the workers' end."""
+"""How long after SIGTERM or SIGHUP a run waits for what is in flight; the rest of the 30 s is for the workers' end."""
 INTERRUPTED = "interrupted; what was finished is saved"
 """The reason that a run then gives."""
-STANDARD_ERROR = 2
+STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 NOTICE = b"\nStopping when what is in flight has come back; a second time: at once.\n"
 
 
@@ -62,7 +64,7 @@ class Interruption:
         """The signal handler.
 
         Raises:
-            KeyboardInterrupt: At the second signal.
+            KeyboardInterrupt: At the second signal, unless that is SIGHUP: a terminal that is closed sends several.
             GivenUp: It is `give_up_within` that sent it.
         """
         del frame
@@ -70,10 +72,13 @@ class Interruption:
             if not self._has_ended:
                 raise GivenUp
             return
+        _leave_what_is_closed()
         if self.signal is not None:
+            if number == signal.SIGHUP:
+                return
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
-        if self.signal is signal.SIGTERM:
+        if self.signal is not signal.SIGINT:
             self._drained_by_s = time.monotonic() + DRAIN_S
         os.write(STANDARD_ERROR, NOTICE)  # unlike print, allowed in the middle of anything
         for listener in self._listeners:
@@ -110,11 +115,24 @@ class Interruption:
 def interruptible() -> Iterator[Interruption]:
     """Handle signals until the context ends; outside the main thread, where none arrive, do nothing."""
     interruption = Interruption()
-    is_main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, interruption.request) for number in SIGNALS} if is_main else {}
+    handled = list(SIGNALS) if threading.current_thread() is threading.main_thread() else []
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and handled:  # as nohup does
+        handled.remove(signal.SIGHUP)
+    before = {number: signal.signal(number, interruption.request) for number in handled}
     try:
         yield interruption
     finally:
         interruption.end()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _leave_what_is_closed() -> None:
+    """Where the terminal is closed, or the reader of a pipe has ended, each line would fail: write nowhere instead."""
+    outputs = select.poll()
+    for output in (STANDARD_OUTPUT, STANDARD_ERROR):
+        outputs.register(output, 0)  # errors are told unasked
+    for output, _ in outputs.poll(0):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, output)
+        os.close(nowhere)

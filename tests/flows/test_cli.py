@@ -1,7 +1,8 @@
 """The `shoal` command, without Prefect: what people type, see and get as an exit code.
 
 Invariants: `--local` runs leave a run that `list` and `show` read; `show --json` has the contract's keys; every bad
-input is one message without a traceback and with exit code 2; a signal saves the run; help needs no heavy imports.
+input is one message without a traceback and with exit code 2; a signal, and a terminal that is closed, save the run;
+help needs no heavy imports.
 """
 
 import json
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from click.testing import CliRunner
 
 import tasks
 from flows.cli import exit_code, shoal
+from flows.lanes.interruption import interruptible
 from optim.errors import RunLockedError, ShoalError
 
 EXAMPLES = Path(__file__).parents[2] / "deployments/examples"
@@ -303,21 +306,56 @@ def test_errors_reach_people_without_a_traceback(place):
     assert "did you mean 'show'?" in done.stderr
 
 
-@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_what_was_finished_and_ends_with_code_130(place, name):
+@contextmanager
+def slow_run(place, *before, **options):
+    """A run that has made some evaluations; afterwards it is to have been interrupted, with all of them saved."""
     (place / "slow.py").write_text(SLOW)
     run_file = RUN_FILE.replace("bowl:loss", "slow:loss").replace("max = 60", "max = 100000")
     (place / "run.toml").write_text(run_file)
-    words = [Path(sys.executable).with_name("shoal"), "run", "run.toml", "--local", "--name", "x"]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    words = [*before, Path(sys.executable).with_name("shoal"), "run", "run.toml", "--local", "--name", "x"]
+    with subprocess.Popen(words, **options) as process:
         while not (place / "started").exists() or (place / "started").stat().st_size < 20:
             assert process.poll() is None
-        process.send_signal(name)
+        yield process
         process.communicate(timeout=60)
     assert process.returncode == 130
     shown = show("x")
     assert shown["status"] == "paused"
     assert shown["evaluations"] == (place / "started").stat().st_size >= 20
+
+
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_what_was_finished_and_ends_with_code_130(place, name):
+    with slow_run(place, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.send_signal(name)
+
+
+def test_a_terminal_that_is_closed_saves_what_was_finished(place):
+    ours, theirs = os.openpty()
+    code = "import fcntl, os, sys, termios; fcntl.ioctl(1, termios.TIOCSCTTY); os.execv(sys.argv[1], sys.argv[1:])"
+    terminal = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
+    with slow_run(place, sys.executable, "-c", code, **terminal):
+        os.close(theirs)
+        os.close(ours)
+
+
+def test_a_terminal_that_is_closed_may_say_so_more_than_once():
+    with interruptible() as interruption:
+        for _ in range(3):
+            signal.raise_signal(signal.SIGHUP)
+        assert interruption()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_nohup_keeps_a_run_from_hearing_that_the_terminal_is_closed():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible() as interruption:
+            signal.raise_signal(signal.SIGHUP)
+            assert not interruption()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_module_of_the_users_that_hides_ours_is_refused(place):
