@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import socket
+import sqlite3
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ import uvicorn
 
 GRACE_S = 20.0
 """How long a shutdown may take before the process ends the hard way."""
+SQLITE_BYTES = 32 * 2**20
+"""What SQLite may keep in memory, about; Prefect would let each of its connections keep 80 MB."""
 
 
 def main(descriptor: str, users_lock: str, server_lock: str) -> None:
@@ -28,6 +31,9 @@ def main(descriptor: str, users_lock: str, server_lock: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         lock.write("http://{}:{}/api".format(*listener.getsockname()))
         lock.flush()
+        sqlite3.connect(":memory:").execute(
+            f"PRAGMA soft_heap_limit = {SQLITE_BYTES}"
+        )  # of the whole process
         server = _Server(
             uvicorn.Config(
                 "prefect.server.api.server:create_app",

@@ -260,9 +260,12 @@ def _run_in_context(
         "wait_for": wait_for,
         "return_type": "state",
     }
-    if task.isasync:
-        return asyncio.run(run_task_async(task, **call))
-    return run_task_sync(task, **call)
+    context = FlowRunContext.get()
+    try:
+        return asyncio.run(run_task_async(task, **call)) if task.isasync else run_task_sync(task, **call)
+    finally:  # else whatever comes of any task run of the flow is kept here, in case that a later one is given it
+        if context:
+            context.run_results.clear()
 
 
 def _new_task_run(task: Task[..., Any], task_run_id: uuid.UUID, inputs: Inputs) -> TaskRun:

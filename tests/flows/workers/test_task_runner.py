@@ -5,7 +5,7 @@ Invariants:
 * Every submission is one task run of its flow run, under its own name, recorded with its final state.
 * Any task works: with futures among its parameters, after others, async, in a flow run after another on the same
   cluster, on a worker that joined late.
-* No task sees what another has set in its context.
+* No task sees what another has set in its context, and a worker keeps nothing of a task run that is over.
 * A loss that fails, whatever it raises, comes back as data; so does one that kills its worker.
 * A worker that dies takes nothing with it but the attempt.
 """
@@ -29,6 +29,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import StateType, TaskRun
 from prefect.client.schemas.sorting import TaskRunSort
+from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 
 from flows.server.records import wait_until_recorded
@@ -209,6 +210,22 @@ def test_no_task_sees_what_another_set_in_its_context(run, losses):
         return [take_evaluation(submit(losses, "count", call, [1.0])) for call in range(6)]
 
     assert [evaluation.loss for evaluation in run(body)[0]] == [0.0] * 6
+
+
+def test_a_worker_keeps_nothing_of_a_task_run_that_is_over(run):
+    def kept(dask_worker: Any) -> list[int]:
+        contexts = [
+            plugin for name, plugin in dask_worker.plugins.items() if name.startswith("prefect-context")
+        ]
+        return [plugin.copy().run(lambda: len(FlowRunContext.get().run_results)) for plugin in contexts]
+
+    def body() -> list[list[int]]:
+        runner = FlowRunContext.get().task_runner
+        for future in [add.submit(1000 + x, 1) for x in range(8)]:
+            future.result()
+        return list(runner.client.run(kept).values())
+
+    assert {tuple(each) for each in run(body)[0]} == {(0,)}
 
 
 def test_tags_of_the_moment_reach_the_task_run(run):
