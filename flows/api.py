@@ -139,5 +139,10 @@ def _run_as_flow(settings: RunSettings, name: str | None) -> RunResult:
     from flows.launch import run_as_flow
 
     return run_as_flow(
-        "optimize", private=settings.private, settings=settings, name=name, code_folder=os.getcwd()
+        "optimize",
+        cluster=settings.cluster,
+        private=settings.private,
+        settings=settings,
+        name=name,
+        code_folder=os.getcwd(),
     )

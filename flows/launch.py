@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from types import ModuleType
 from typing import Any, Literal, NoReturn
 
@@ -15,6 +16,7 @@ from rich.console import Console
 from flows.reports.outlook import Outlook
 from flows.run.opened import RunResult
 from flows.server.local_server import local_server, where_password_is
+from flows.settings import ClusterSettings
 from optim.errors import ServerError, ShoalError
 
 
@@ -23,6 +25,7 @@ def run_as_flow(
     /,
     console: Console | None = None,
     seen: Outlook | None = None,
+    cluster: ClusterSettings | None = None,
     private: bool = False,
     **parameters: Any,
 ) -> RunResult:
@@ -32,6 +35,7 @@ def run_as_flow(
         flow: Which one.
         console: Where the dashboard is announced.
         seen: How the person follows the run.
+        cluster: Settings of the cluster that the flow will have; None: nothing is started before it begins.
         private: Only on a server that asks for a password.
         parameters: Of the flow.
 
@@ -40,14 +44,27 @@ def run_as_flow(
     """
     console = console or Console(quiet=True)
     console.print("Starting Prefect ...", style="dim")
-    with ThreadPoolExecutor(1) as loader:
-        # takes seconds, as does the start of a server
-        loading = loader.submit(importlib.import_module, "flows.optimize")
-        with local_server(private=private) as url:
-            console.print(f"Dashboard: {PREFECT_UI_URL.value() or url.removesuffix('/api')}", soft_wrap=True)
-            if path := where_password_is(url):
-                console.print(f"Its password is all of what is in {path}", soft_wrap=True, highlight=False)
-            return _run(loading.result(), flow, url, console, seen or Outlook(), parameters)
+    with (
+        ExitStack() as workers,
+        local_server(private=private, meanwhile=partial(_get_ready, workers, cluster, private)) as url,
+    ):
+        console.print(f"Dashboard: {PREFECT_UI_URL.value() or url.removesuffix('/api')}", soft_wrap=True)
+        if path := where_password_is(url):
+            console.print(f"Its password is all of what is in {path}", soft_wrap=True, highlight=False)
+        return _run(_flows(), flow, url, console, seen or Outlook(), parameters)
+
+
+def _flows() -> ModuleType:
+    return importlib.import_module("flows.optimize")  # takes seconds
+
+
+def _get_ready(workers: ExitStack, cluster: ClusterSettings | None, private: bool) -> None:
+    """Load the flows, and start the local workers that they will want, until `workers` is closed."""
+    _flows()
+    if cluster:
+        from flows.workers.cluster import started_ahead
+
+        workers.enter_context(started_ahead(cluster, private))
 
 
 def _run(

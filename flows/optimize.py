@@ -33,7 +33,7 @@ from flows.server.crashed import mark_crashed
 from flows.server.local_server import require_password
 from flows.server.records import already_recorded, wait_until_recorded
 from flows.settings import RunSettings
-from flows.workers.cluster import task_runner
+from flows.workers.cluster import dismiss, task_runner
 from flows.workers.task_runner import SharedContextTaskRunner
 from flows.workers.unpacked import Unpacked
 from flows.workers.upload import packed
@@ -221,10 +221,7 @@ def _described_by_worker(runner: SharedContextTaskRunner, problem: str, folder: 
     """Wait for the description of a problem, and say what it is waited for; there is no log of the run yet."""
     client: Any = runner.client  # Dask's methods have no types
     future = client.submit(describe, problem, folder, pure=False, resources=runner.admission.needs)
-    logger = logging.Logger("shoal.workers")
-    for handler in (*(outlook.get() or Outlook()).handlers, _ToPrefect()):
-        logger.addHandler(handler)
-    watch = WorkerWatch(runner, logger)
+    watch = WorkerWatch(runner, _logger())
     while True:
         try:
             description: dict[str, Any] = future.result(timeout=PULSE_S)
@@ -237,19 +234,18 @@ def _described_by_worker(runner: SharedContextTaskRunner, problem: str, folder: 
 def _run_on(runner: SharedContextTaskRunner, request: RunRequest, artifacts: Artifacts) -> RunResult:
     handler = _ToPrefect()
     events = RunEvents(request.problem_name)
-    with (
-        interruptible() as interruption,
-        opened_run(request, "dask", outlook.get() or Outlook(), [handler], events.follow) as run,
-    ):
-        _name_flow_run(run.folder.name, request.problem_name)
-        artifacts.follow(run, runtime.flow_run.id)
-        lane = DaskLane(run, request.settings, request.code_folder, runner)
-        recorded_before = already_recorded(runtime.flow_run.id) if runtime.flow_run.run_count > 1 else 0
-        lane.drive(interruption)
-        if given_up := run.session.in_flight:
-            run.logger.warning("%d evaluations are given up; a resume sends them again", given_up)
+    with interruptible() as interruption:
+        with opened_run(request, "dask", outlook.get() or Outlook(), [handler], events.follow) as run:
+            _name_flow_run(run.folder.name, request.problem_name)
+            artifacts.follow(run, runtime.flow_run.id)
+            lane = DaskLane(run, request.settings, request.code_folder, runner)
+            recorded_before = already_recorded(runtime.flow_run.id) if runtime.flow_run.run_count > 1 else 0
+            lane.drive(interruption)
+            if given_up := run.session.in_flight:
+                run.logger.warning("%d evaluations are given up; a resume sends them again", given_up)
+        artifacts.conclude()
+        dismiss(runner)
         _wait_for_records(run, recorded_before + lane.ended, interruption)
-    artifacts.conclude()
     result = run.result(interruption())
     events.end(result)
     return result
@@ -270,12 +266,20 @@ def _wait_for_records(run: OpenRun, ended: int, interruption: Interruption) -> N
     patience_s = min(RECORDS_S, interruption.patience_s, run.session.patience_s)
     recorded = wait_until_recorded(runtime.flow_run.id, ended, patience_s)
     if recorded is None:
-        run.logger.warning(
+        _logger().warning(
             "The Prefect server does not answer: its dashboard may not show all of %d task runs; the store has all.",
             ended,
         )
     elif recorded < ended:
-        run.logger.warning("The dashboard shows %d of %d task runs; the store has all.", recorded, ended)
+        _logger().warning("The dashboard shows %d of %d task runs; the store has all.", recorded, ended)
+
+
+def _logger() -> logging.Logger:
+    """Says what people should know while no run is open."""
+    logger = logging.Logger("shoal")
+    for handler in (*(outlook.get() or Outlook()).handlers, _ToPrefect()):
+        logger.addHandler(handler)
+    return logger
 
 
 def _refused(error: ShoalError) -> State[RunResult]:

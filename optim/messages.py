@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,9 @@ from optim.evaluation import LossResult
 from optim.journal import EventKind
 from optim.outcome import Outcome
 from optim.steering import Intervention
-from optim.strategy import Strategy
+
+if TYPE_CHECKING:  # it loads every policy, and whoever evaluates needs none
+    from optim.strategy import Strategy
 
 BASELINE = 0
 """The number under which the loss at the initial values is evaluated; it is nobody's."""

@@ -102,11 +102,13 @@ def carry_on(
         from flows.run.stored import present_settings
         from optim.store import open_run
 
+        settings = present_settings(open_run(folder.store))
         result = run_as_flow(
             "resume",
             console,
             outlook,
-            present_settings(open_run(folder.store)).private,
+            settings.cluster,
+            settings.private,
             name=folder.name,
             location=str(folder.path.parent.resolve()),
             accept_divergence=accept_divergence,

@@ -118,7 +118,8 @@ def command(
             "walltime": walltime,
             "if_exists": if_exists,
         }
-        result = run_as_flow("optimize", console, outlook, request.settings.private, **parameters)
+        settings = request.settings
+        result = run_as_flow("optimize", console, outlook, settings.cluster, settings.private, **parameters)
     return end(result, quiet)
 
 

@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -70,6 +70,7 @@ def local_server(
     port: int = 0,
     settings: Mapping[str, str] = SERVER_SETTINGS,
     private: bool = False,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[str]:
     """A Prefect server to work with: the one that is configured, else a local one.
 
@@ -82,6 +83,7 @@ def local_server(
         port: Of a new server; 0: any that is free.
         settings: Environment of a new server.
         private: Only with a server that asks for a password; a new one does. Otherwise either will do.
+        meanwhile: What to do while a new server starts, which takes seconds; it finds those variables set.
 
     Yields:
         The URL of the API.
@@ -98,7 +100,7 @@ def local_server(
             yield url
         return
     with (
-        _shared_server(home, startup_s, port, settings, private) as url,
+        _shared_server(home, startup_s, port, settings, private, meanwhile) as url,
         _configured(url, read_password(home)),
         _everything_sent(),
     ):
@@ -162,7 +164,12 @@ def _check_password(url: str, private: bool) -> None:
 
 @contextmanager
 def _shared_server(
-    home: Path, startup_s: float, port: int, settings: Mapping[str, str], private: bool
+    home: Path,
+    startup_s: float,
+    port: int,
+    settings: Mapping[str, str],
+    private: bool,
+    meanwhile: Callable[[], object],
 ) -> Iterator[str]:
     folder = home / "shoal"
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,7 +183,10 @@ def _shared_server(
                     new_password() if private else None
                 )
                 write_password(home, password)
-                own, url = _start(folder, startup_s, port, settings, password)
+                own, url = _start(folder, port, settings, password)
+                with _configured(url, password):
+                    meanwhile()
+                _wait_for_answer(url, own, folder / "server.log", startup_s)
             else:
                 server.seek(0)
                 url = server.read()
@@ -192,7 +202,7 @@ def _shared_server(
 
 
 def _start(
-    folder: Path, startup_s: float, port: int, settings: Mapping[str, str], password: str | None
+    folder: Path, port: int, settings: Mapping[str, str], password: str | None
 ) -> tuple[subprocess.Popen[bytes], str]:
     # The socket listens before the server runs: no port is lost to a race, and the first request simply waits.
     with _listener(port) as listener:
@@ -227,15 +237,18 @@ def _start(
                 pass_fds=[listener.fileno()],
                 start_new_session=True,  # a terminal's Ctrl-C is for the manager alone
             )
+    return process, url
+
+
+def _wait_for_answer(url: str, process: subprocess.Popen[bytes], log_file: Path, startup_s: float) -> None:
     try:
         httpx.get(f"{url}/health", timeout=startup_s, trust_env=False).raise_for_status()
     except httpx.HTTPError as error:
         how = _end_of(process, error, startup_s)
-        lines = (folder / "server.log").read_text(errors="replace").splitlines()[-LOG_LINES:]
+        lines = log_file.read_text(errors="replace").splitlines()[-LOG_LINES:]
         raise ServerError(
-            "\n".join([f"the local Prefect server {how}; the end of {folder / 'server.log'}:", *lines])
+            "\n".join([f"the local Prefect server {how}; the end of {log_file}:", *lines])
         ) from error
-    return process, url
 
 
 def _listener(port: int) -> socket.socket:

@@ -6,14 +6,18 @@ import gc
 import logging
 import os
 import signal
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import dask
 from distributed import LocalCluster, Worker
 
-from flows.settings import ClusterSettings
 from flows.workers.task_runner import SharedContextTaskRunner
 from tasks.attempts import MOST_DEATHS
+
+if TYPE_CHECKING:  # each worker loads this module, too
+    from flows.settings import ClusterSettings
 
 
 def task_runner(settings: ClusterSettings, private: bool = False) -> SharedContextTaskRunner:
@@ -60,14 +64,52 @@ WORKER_ENVIRONMENT = {
 """What local workers are started with; variables that the environment already has win."""
 
 
-def local_cluster(**kwargs: Any) -> LocalCluster:
-    """Worker processes on this machine that hear nothing of Ctrl-C and end with this process.
+_ahead: list[tuple[dict[str, Any], LocalWorkers]] = []
+
+
+@contextmanager
+def started_ahead(settings: ClusterSettings, private: bool = False) -> Iterator[None]:
+    """Start the local workers of a flow now, if it is to have some, and not only when it begins.
+
+    The task runner takes them over; those that nobody wanted are closed at the end of the context.
+
+    Args:
+        settings: Of the cluster.
+        private: As of `task_runner`.
+    """
+    with suppress(Exception):  # whatever it is, the flow meets it again, and says it
+        runner = task_runner(settings, private)
+        if runner.cluster_class is local_cluster:
+            _ahead.append((runner.cluster_kwargs, local_cluster(**runner.cluster_kwargs)))
+    try:
+        yield
+    finally:
+        while _ahead:
+            _ahead.pop()[1].close()
+
+
+class LocalWorkers(LocalCluster):
+    """What `local_cluster` starts."""
+
+
+def dismiss(runner: SharedContextTaskRunner) -> None:
+    """Nothing will be submitted any more: local workers begin to end, and nobody waits for them yet."""
+    if isinstance(runner.client.cluster, LocalWorkers):
+        runner.client.cluster.scale(0)  # type: ignore[no-untyped-call]
+
+
+def local_cluster(**kwargs: Any) -> LocalWorkers:
+    """Worker processes on this machine that hear nothing of a terminal's signals and end with this process.
 
     Dask itself gives each worker BLAS with one thread.
 
     Args:
         kwargs: Of `LocalCluster`.
     """
+    for at, (known, cluster) in enumerate(_ahead):
+        if known == kwargs:
+            del _ahead[at]
+            return cluster
     logging.getLogger("distributed").setLevel(logging.WARNING)  # Prefect's logging would print its every step
     defaults: dict[str, Any] = {
         "host": "127.0.0.1",
@@ -87,15 +129,17 @@ def local_cluster(**kwargs: Any) -> LocalCluster:
         defaults["scheduler_kwargs"] = {"dashboard": False}
     with dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS - 1, **settings}):
         defaults["config"] = {"distributed": dask.config.get("distributed")}  # of the workers
-        return LocalCluster(**{**defaults, **kwargs})  # type: ignore[no-untyped-call]
+        return LocalWorkers(**{**defaults, **kwargs})  # type: ignore[no-untyped-call]
 
 
 def dask_setup(worker: Worker) -> None:
     """Called in each local worker process (as its preload) before it takes work.
 
-    A terminal sends Ctrl-C to all its processes; it is for the manager, which lets the workers finish.
+    A terminal sends Ctrl-C, and that it is closed, to all its processes; it is for the manager, which lets the workers
+    finish.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     gc.freeze()  # what is loaded stays, and the garbage collector need not look at it again and again
     logging.getLogger("distributed").setLevel(logging.WARNING)
     # In a flow run that Prefect itself has started, Prefect was imported before Dask set our environment.

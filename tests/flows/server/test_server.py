@@ -7,6 +7,7 @@ Invariants:
 * Processes with one `PREFECT_HOME` share one server. It outlives the one that started it, and ends with its last user,
   even by SIGKILL; then no worker is left either.
 * A server that cannot start is an error with the end of its log.
+* What is done while a new server starts finds its address in the environment, and is not done where none starts.
 * A server forgets old flow runs, with their task runs, if its environment says so.
 """
 
@@ -82,7 +83,7 @@ def servers(home: Path) -> list[psutil.Process]:
 
 def test_a_configured_server_is_used_and_none_is_started(server, prefect_home):
     before = servers(prefect_home)
-    with local_server() as url:
+    with local_server(meanwhile=pytest.fail) as url:
         assert url == server
         assert servers(prefect_home) == before
     assert httpx.get(f"{server}/health").status_code == 200
@@ -142,15 +143,18 @@ def test_the_last_user_leaves_nothing_running(home_with_database, tmp_path):
 @pytest.mark.slow
 def test_a_server_that_cannot_start_is_an_error_with_the_end_of_its_log(prefect_home, tmp_path, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    urls: list[str | None] = []
     monkeypatch.setenv(
         "PREFECT_API_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{tmp_path}/no/such/folder.db"
     )
     with (
         temporary_settings({PREFECT_HOME: tmp_path}, restore_defaults={PREFECT_API_URL}),
         pytest.raises(ServerError, match=r"(?s)ended with code.*unable to open database file"),
-        local_server(),
+        local_server(meanwhile=lambda: urls.append(os.environ.get("PREFECT_API_URL"))),
     ):
         pass
+    assert [url and url.startswith("http://127.0.0.1:") for url in urls] == [True]
+    assert "PREFECT_API_URL" not in os.environ
 
 
 @flow

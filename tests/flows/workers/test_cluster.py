@@ -4,20 +4,26 @@ Invariants:
 
 * Settings that contradict each other are refused with what to leave out; what is written reads back the same.
 * Local workers, also those that come late, are processes with safe paths and one BLAS thread, which listen on loopback
-  and not to Ctrl-C.
+  and not to what a terminal sends.
+* Workers that were started ahead are those of the next task runner that wants such ones; those that nobody wants are
+  closed. What keeps them from starting is told when the flow begins, not before.
+* Workers that are dismissed end while others are waited for; those of another cluster are never dismissed.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
 from pydantic import ValidationError
 
 from flows.settings import ClusterSettings
-from flows.workers.cluster import local_cluster, task_runner
+from flows.workers import cluster as module
+from flows.workers.cluster import dismiss, local_cluster, started_ahead, task_runner
 
 
 @pytest.mark.parametrize(
@@ -58,7 +64,8 @@ def test_each_way_to_a_cluster_gives_its_task_runner():
 def test_local_workers_are_started_as_promised(cluster, server):
     def look() -> tuple[int, str | None, str | None, str | None, bool]:
         names = ("PYTHONSAFEPATH", "OPENBLAS_NUM_THREADS", "PREFECT_API_URL")
-        return (os.getpid(), *map(os.environ.get, names), signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
+        heard = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)]
+        return (os.getpid(), *map(os.environ.get, names), set(heard) == {signal.SIG_IGN})
 
     try:
         with Client(cluster, set_as_default=False) as client:
@@ -71,3 +78,57 @@ def test_local_workers_are_started_as_promised(cluster, server):
     assert {tuple(rest) for _, *rest in seen.values()} == {("1", "1", server, True)}
     assert all(address.startswith("tcp://127.0.0.1:") for address in (*seen, cluster.scheduler_address))
     assert "//127.0.0.1:" in cluster.dashboard_link
+
+
+class FakeCluster:
+    def __init__(self, **kwargs: Any) -> None:
+        self.kwargs = kwargs
+        self.is_closed = False
+        self.workers = 2
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def scale(self, workers: int) -> None:
+        self.workers = workers
+
+
+def test_workers_started_ahead_are_taken_over_and_what_nobody_wanted_is_closed(monkeypatch):
+    monkeypatch.setattr(module, "LocalWorkers", FakeCluster)
+    settings = ClusterSettings(workers=2)
+    wanted, other = (
+        task_runner(settings).cluster_kwargs,
+        task_runner(ClusterSettings(workers=3)).cluster_kwargs,
+    )
+    with started_ahead(settings):
+        assert local_cluster(**other).kwargs["n_workers"] == 3
+        taken = local_cluster(**wanted)
+        assert local_cluster(**wanted) is not taken
+    assert not taken.is_closed
+    with started_ahead(settings):
+        (_, left) = module._ahead[0]
+    assert left.is_closed
+    assert local_cluster(**wanted) is not left
+
+
+def test_only_local_workers_of_our_own_are_dismissed(monkeypatch):
+    monkeypatch.setattr(module, "LocalWorkers", FakeCluster)
+    own = FakeCluster()
+    for cluster in (own, None):
+        dismiss(SimpleNamespace(client=SimpleNamespace(cluster=cluster)))
+    assert own.workers == 0
+
+
+@pytest.mark.parametrize("settings", [{"address": "tcp://a:1"}, {"class": "distributed.LocalCluster"}])
+def test_only_local_workers_are_started_ahead(settings):
+    with started_ahead(ClusterSettings.model_validate(settings)):
+        assert module._ahead == []
+
+
+def test_what_keeps_workers_from_starting_is_told_by_the_flow(monkeypatch):
+    def fail(**_: Any) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(module, "LocalWorkers", fail)
+    with started_ahead(ClusterSettings(workers=1)), pytest.raises(OSError, match="no more processes"):
+        local_cluster(**task_runner(ClusterSettings(workers=1)).cluster_kwargs)
