@@ -20,7 +20,7 @@ from optim.store import open_run
 
 PACE_S = 10.0
 """So long after one update comes the next one ..."""
-SHARE = 0.02
+SHARE = 0.01
 """... or longer: this share of the time at most goes into them."""
 READY_S = 1.0
 """So often it looks whether the first evaluation is there. Then it gets ready to draw, for which somebody would wait at

@@ -122,8 +122,12 @@ def local_cluster(**kwargs: Any) -> LocalWorkers:
     # As arguments, which hold for workers that are started later as well; and not as `pre-spawn-environ`, which Dask
     # leaves behind in this process.
     defaults["env"] = {name: os.environ.get(name, value) for name, value in WORKER_ENVIRONMENT.items()}
-    # Dask looks a hundred times each second at what every thread does: a twelfth of what an evaluation costs.
-    settings: dict[str, Any] = {"distributed.worker.profile.enabled": False}
+    settings: dict[str, Any] = {
+        # Dask looks a hundred times each second at what every thread does: a twelfth of what an evaluation costs; and
+        # fifty times whether each event loop still turns, which keeps an idle scheduler busy.
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "1s",
+    }
     if kwargs.get("security"):  # which does not protect the pages of scheduler and workers
         settings |= {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
         defaults["scheduler_kwargs"] = {"dashboard": False}
