@@ -232,10 +232,9 @@ def _described_by_worker(runner: SharedContextTaskRunner, problem: str, folder: 
 
 
 def _run_on(runner: SharedContextTaskRunner, request: RunRequest, artifacts: Artifacts) -> RunResult:
-    handler = _ToPrefect()
     events = RunEvents(request.problem_name)
     with interruptible() as interruption:
-        with opened_run(request, "dask", outlook.get() or Outlook(), [handler], events.follow) as run:
+        with opened_run(request, "dask", outlook.get() or Outlook(), [_ToPrefect()], events.follow) as run:
             _name_flow_run(run.folder.name, request.problem_name)
             artifacts.follow(run, runtime.flow_run.id)
             lane = DaskLane(run, request.settings, request.code_folder, runner)

@@ -115,10 +115,9 @@ class Interruption:
 def interruptible() -> Iterator[Interruption]:
     """Handle signals until the context ends; outside the main thread, where none arrive, do nothing."""
     interruption = Interruption()
-    handled = list(SIGNALS) if threading.current_thread() is threading.main_thread() else []
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and handled:  # as nohup does
-        handled.remove(signal.SIGHUP)
-    before = {number: signal.signal(number, interruption.request) for number in handled}
+    heard = SIGNALS if threading.current_thread() is threading.main_thread() else ()
+    nohup = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+    before = {number: signal.signal(number, interruption.request) for number in heard if number not in nohup}
     try:
         yield interruption
     finally:

@@ -6,12 +6,16 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import dask
+from dask.typing import Key
 from distributed import LocalCluster, Worker
+from distributed.client import SourceCode
+from distributed.scheduler import DEFAULT_EXTENSIONS, TaskState
+from distributed.spans import SpanMetadata, SpansSchedulerExtension
 
 from flows.workers.task_runner import SharedContextTaskRunner
 from tasks.attempts import MOST_DEATHS
@@ -88,6 +92,16 @@ def started_ahead(settings: ClusterSettings, private: bool = False) -> Iterator[
             _ahead.pop()[1].close()
 
 
+class _Spans(SpansSchedulerExtension):
+    """Dask's own would keep of each task for ever that it was a future."""
+
+    def observe_tasks(
+        self, tss: Iterable[TaskState], code: tuple[SourceCode, ...], span_metadata: SpanMetadata
+    ) -> dict[Key, dict[str, Any]]:
+        """As Dask's."""
+        return super().observe_tasks(tss, code, {**span_metadata, "collections": []})
+
+
 class LocalWorkers(LocalCluster):
     """What `local_cluster` starts."""
 
@@ -111,8 +125,10 @@ def local_cluster(**kwargs: Any) -> LocalWorkers:
             del _ahead[at]
             return cluster
     logging.getLogger("distributed").setLevel(logging.WARNING)  # Prefect's logging would print its every step
+    scheduler_kwargs: dict[str, Any] = {"extensions": {**DEFAULT_EXTENSIONS, "spans": _Spans}}
     defaults: dict[str, Any] = {
         "host": "127.0.0.1",
+        "scheduler_kwargs": scheduler_kwargs,
         "dashboard_address": "127.0.0.1:0",  # None is not off: it takes port 8787, and warns when it is taken
         "preload": [__name__],
     }
@@ -130,7 +146,7 @@ def local_cluster(**kwargs: Any) -> LocalWorkers:
     }
     if kwargs.get("security"):  # which does not protect the pages of scheduler and workers
         settings |= {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
-        defaults["scheduler_kwargs"] = {"dashboard": False}
+        scheduler_kwargs["dashboard"] = False
     with dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS - 1, **settings}):
         defaults["config"] = {"distributed": dask.config.get("distributed")}  # of the workers
         return LocalWorkers(**{**defaults, **kwargs})  # type: ignore[no-untyped-call]

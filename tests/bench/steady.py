@@ -10,6 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -24,7 +25,8 @@ from tests.bench.whole_runs import FOUR, ROOT, WORKERS, Case, settings_of
 
 EVALUATIONS = 50_000
 PART = EVALUATIONS // 5
-"""So many at the beginning, but for the first tenth of them, are compared with as many at the end."""
+"""Rates: so many at the beginning, but for the first tenth of them, are compared with as many at the end. Memory: the
+second fifth, when all is loaded, with the last."""
 LOOK_S = 5.0
 
 
@@ -39,7 +41,8 @@ def steady() -> list[Measurement]:
         case = Case("trivial", EVALUATIONS, FOUR, {})
         over = threading.Event()
         grown: dict[str, list[float]] = defaultdict(list)
-        watch = threading.Thread(target=_watch_memory, args=(grown, over))
+        workers = [nanny.pid for nanny in cluster.workers.values()]
+        watch = threading.Thread(target=_watch_memory, args=(grown, workers, over))
         watch.start()
         try:
             result = run_as_flow(
@@ -60,7 +63,10 @@ def steady() -> list[Measurement]:
         Measurement(late, [_rate(finished_s[-PART:])], reference=early, at_least=0.9),
         *(
             Measurement(
-                f"memory of {who}, late / early", [sizes[-1] / sizes[len(sizes) // 5]], "", at_most=1.1
+                f"memory of {who}, late / early",
+                [median(sizes[-len(sizes) // 5 :]) / median(sizes[len(sizes) // 5 :][: len(sizes) // 5])],
+                "",
+                at_most=1.1,
             )
             for who, sizes in grown.items()
         ),
@@ -77,13 +83,11 @@ def _rate(finished_s: Any) -> float:
     return float((len(finished_s) - 1) / (finished_s[-1] - finished_s[0]))
 
 
-def _watch_memory(sizes: dict[str, list[float]], over: threading.Event) -> None:
+def _watch_memory(sizes: dict[str, list[float]], workers: list[int], over: threading.Event) -> None:
     """Note the resident memory of this process, of the server and of the workers together, every few seconds."""
     here = psutil.Process()
+    (server,) = (it for it in here.children() if any("server_process" in word for word in it.cmdline()))
+    watched = {"the manager": [here], "the server": [server], "the workers": [*map(psutil.Process, workers)]}
     while not over.wait(LOOK_S):
-        now = {"the manager": here.memory_info().rss, "the server": 0, "the workers": 0}
-        for process in here.children(recursive=True):
-            is_server = any("server_process" in word for word in process.cmdline())
-            now["the server" if is_server else "the workers"] += process.memory_info().rss
-        for who, size in now.items():
-            sizes[who].append(float(size))
+        for who, processes in watched.items():
+            sizes[who].append(float(sum(process.memory_info().rss for process in processes)))

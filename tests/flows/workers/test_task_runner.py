@@ -5,7 +5,7 @@ Invariants:
 * Every submission is one task run of its flow run, under its own name, recorded with its final state.
 * Any task works: with futures among its parameters, after others, async, in a flow run after another on the same
   cluster, on a worker that joined late.
-* No task sees what another has set in its context, and a worker keeps nothing of a task run that is over.
+* No task sees what another has set in its context; neither worker nor scheduler keeps anything of one that is over.
 * A loss that fails, whatever it raises, comes back as data; so does one that kills its worker.
 * A worker that dies takes nothing with it but the attempt.
 """
@@ -212,7 +212,7 @@ def test_no_task_sees_what_another_set_in_its_context(run, losses):
     assert [evaluation.loss for evaluation in run(body)[0]] == [0.0] * 6
 
 
-def test_a_worker_keeps_nothing_of_a_task_run_that_is_over(run):
+def test_nobody_keeps_anything_of_a_task_run_that_is_over(run, cluster):
     def kept(dask_worker: Any) -> list[int]:
         contexts = [
             plugin for name, plugin in dask_worker.plugins.items() if name.startswith("prefect-context")
@@ -226,6 +226,8 @@ def test_a_worker_keeps_nothing_of_a_task_run_that_is_over(run):
         return list(runner.client.run(kept).values())
 
     assert {tuple(each) for each in run(body)[0]} == {(0,)}
+    spans = cluster.scheduler.extensions["spans"].spans.values()
+    assert not [span for span in spans if span.metadata and span.metadata["collections"]]
 
 
 def test_tags_of_the_moment_reach_the_task_run(run):
