@@ -125,7 +125,10 @@ def local_cluster(**kwargs: Any) -> LocalWorkers:
             del _ahead[at]
             return cluster
     logging.getLogger("distributed").setLevel(logging.WARNING)  # Prefect's logging would print its every step
-    scheduler_kwargs: dict[str, Any] = {"extensions": {**DEFAULT_EXTENSIONS, "spans": _Spans}}
+    extensions = {**DEFAULT_EXTENSIONS, "spans": _Spans}
+    if not dask.config.get("distributed.scheduler.work-stealing"):  # as Dask, where it is given none
+        del extensions["stealing"]
+    scheduler_kwargs: dict[str, Any] = {"extensions": extensions}
     defaults: dict[str, Any] = {
         "host": "127.0.0.1",
         "scheduler_kwargs": scheduler_kwargs,
