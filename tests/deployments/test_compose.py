@@ -94,6 +94,7 @@ class Composed:
             "PREFECT_HOME": str(self.folder / f"home of {service}"),
             "COLUMNS": "200",  # else the tables of commands are cut
             "PYTHONSAFEPATH": "1",
+            "PREFECT_LOGGING_LEVEL": "INFO",  # tests of flows that ran before may have set another
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
             **{name: self.here(value) for name, value in given.items()},
