@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from prefect import State, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed
-from prefect_dask.task_runners import PrefectDaskFuture
 
 from optim.errors import ClusterLostError
 from optim.outcome import Outcome
 from tasks.child import Isolation, evaluate_in_child
 from tasks.evaluation import NAN, Evaluation, evaluate_here
+from tasks.small_results import SmallResultFuture
 
 SCHEDULER_LOST = "scheduler-connection-lost"
 """Why Dask's client cancels every future when its scheduler goes away."""
@@ -141,12 +141,12 @@ def _evaluated(
     return evaluate_in_child(problem, folder, x, isolation)
 
 
-def take_evaluation(future: PrefectDaskFuture[Any]) -> Evaluation:
+def take_evaluation(future: SmallResultFuture[Any]) -> Evaluation:
     """As `take_evaluations`, of a future of `evaluate`."""
     return take_evaluations(future, 1)[0]
 
 
-def take_evaluations(future: PrefectDaskFuture[Any], count: int) -> list[Evaluation]:
+def take_evaluations(future: SmallResultFuture[Any], count: int) -> list[Evaluation]:
     """The results of a finished future of `evaluate` or `evaluate_several`, which Dask may then forget.
 
     Dask runs a completed task again when its worker dies while somebody still holds the future.
@@ -165,10 +165,10 @@ def take_evaluations(future: PrefectDaskFuture[Any], count: int) -> list[Evaluat
     return [found] * count if isinstance(found, Evaluation) else found
 
 
-def _found(future: PrefectDaskFuture[Any]) -> list[Evaluation] | Evaluation:
+def _found(future: SmallResultFuture[Any]) -> list[Evaluation] | Evaluation:
     """The evaluations; or one that stands for all of them, when nobody was left to say."""
     try:
-        return _data_of(future.wrapped_future.result())
+        return _data_of(future.final_state())
     except FutureCancelledError as error:
         if error.reason == SCHEDULER_LOST:
             raise ClusterLostError(CLUSTER_LOST) from error

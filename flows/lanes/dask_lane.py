@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from prefect import Task
-from prefect_dask.task_runners import PrefectDaskFuture
 
 from flows.lanes.chunks import Pace
 from flows.lanes.interruption import INTERRUPTED, Interruption
@@ -22,13 +21,14 @@ from optim.chunks import chunk_size, places_for
 from tasks.attempts import Attempts
 from tasks.evaluate import evaluate, evaluate_several, take_evaluations, validate
 from tasks.evaluation import Evaluation
+from tasks.small_results import SmallResultFuture
 
 PULSE_S = 5.0
 """While nothing comes back, the lane looks this often whether scheduler and workers are still there."""
 
 _WAKE = None
 _Chunk = list[Attempts]
-_Done = tuple[_Chunk, PrefectDaskFuture[Any]] | None
+_Done = tuple[_Chunk, SmallResultFuture[Any]] | None
 
 
 class DaskLane:
@@ -163,7 +163,7 @@ class DaskLane:
         }
         return evaluate_several, parameters | several
 
-    def _take(self, chunk: _Chunk, future: PrefectDaskFuture[Any]) -> None:
+    def _take(self, chunk: _Chunk, future: SmallResultFuture[Any]) -> None:
         """A task run has ended: hand back what came of its evaluations, or try again."""
         self._out -= 1
         self.ended += 1

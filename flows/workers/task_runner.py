@@ -10,6 +10,7 @@ Unlike stock:
 * A task run has no `Pending` state: it appears when it starts. That saves one of three events.
 * Settings that change in the middle of a flow run do not reach the workers. Tags do.
 * Parent task runs, and the assets of upstream tasks, are not linked.
+* What a task run comes to, if it is small, need not be fetched (`tasks.small_results`).
 * Workers with other versions than ours get nothing (`flows.workers.admission`).
 """
 
@@ -41,10 +42,11 @@ from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, tempor
 from prefect.states import Crashed, Pending
 from prefect.task_engine import run_task_async, run_task_sync
 from prefect.utilities.engine import collect_task_run_inputs_sync, emit_task_run_state_change_event
-from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
+from prefect_dask.task_runners import DaskTaskRunner
 
 from flows.workers.admission import Admission
 from optim.errors import ClusterError
+from tasks.small_results import SmallResultFuture, SmallResults, publish
 
 Inputs = dict[str, set[RunInput]]
 
@@ -57,6 +59,7 @@ class SharedContextTaskRunner(DaskTaskRunner):
         self._contexts: dict[frozenset[str], str] = {}
         self._tasks: dict[Task[..., Any], str] = {}
         self._admission: Admission | None = None
+        self._small_results: SmallResults | None = None
 
     @property
     def admission(self) -> Admission:
@@ -64,6 +67,13 @@ class SharedContextTaskRunner(DaskTaskRunner):
         if self._admission is None:
             self._admission = self._exit_stack.enter_context(Admission(self.client))
         return self._admission
+
+    @property
+    def small_results(self) -> SmallResults:
+        """What workers publish; connects to the cluster when it is first asked for."""
+        if self._small_results is None:
+            self._small_results = self._exit_stack.enter_context(SmallResults(self.client))
+        return self._small_results
 
     def prepare(self, *tasks: Task[..., Any]) -> None:
         """Have every worker that is there now load what these tasks need, before the first is submitted.
@@ -94,7 +104,7 @@ class SharedContextTaskRunner(DaskTaskRunner):
         parameters: dict[str, Any],
         wait_for: Iterable[PrefectFuture[Any]] | None = None,
         dependencies: Inputs | None = None,
-    ) -> PrefectDaskFuture[Any]:
+    ) -> SmallResultFuture[Any]:
         """Hand a task to the cluster.
 
         Args:
@@ -134,7 +144,9 @@ class SharedContextTaskRunner(DaskTaskRunner):
             pure=False,
         )
         future.task_run_id = task_run_id  # type: ignore[attr-defined]  # where Prefect looks when the future is an input of another task
-        return PrefectDaskFuture(task_run_id=task_run_id, wrapped_future=future)
+        small = SmallResultFuture[Any](task_run_id=task_run_id, wrapped_future=future)
+        self.small_results.expect(small)
+        return small
 
     def mark_crashed(self, task: Task[..., Any], task_run_id: uuid.UUID, name: str, message: str) -> None:
         """Tell the server of a task run whose worker died, and could not; it would be Running for ever.
@@ -157,7 +169,7 @@ class SharedContextTaskRunner(DaskTaskRunner):
         """The name of the plugin that holds the present context; tags may differ from call to call."""
         tags = frozenset(TagsContext.get().current_tags)
         if tags not in self._contexts:
-            self._contexts[tags] = self._share(_SharedContext(serialize_context()))
+            self._contexts[tags] = self._share(_SharedContext(serialize_context(), self.small_results.topic))
         return self._contexts[tags]
 
     def _shared_task(self, task: Task[..., Any]) -> str:
@@ -181,14 +193,19 @@ def _inputs_of(value: Any) -> set[RunInput]:
 
 
 class _SharedContext(WorkerPlugin):
-    """Prefect's context on a worker; entered when the first task needs it, left with the plugin."""
+    """Prefect's context on a worker; entered when the first task needs it, left with the plugin.
+
+    Attributes:
+        topic: Where small results are published.
+    """
 
     _lock: threading.Lock
     _open: ExitStack
     _context: Context | None
 
-    def __init__(self, context: dict[str, Any]) -> None:
+    def __init__(self, context: dict[str, Any], topic: str) -> None:
         self.name = f"prefect-context-{uuid.uuid4()}"
+        self.topic = topic
         self._pickled: bytes = cloudpickle.dumps(context)
 
     def setup(self, worker: Any) -> None:
@@ -242,9 +259,13 @@ def _run(
     inputs: Inputs,
 ) -> State[Any] | None:
     """What Dask runs on a worker."""
-    plugins: dict[str, Any] = distributed.get_worker().plugins
-    context: Context = plugins[shared_context].copy()
-    return context.run(_run_in_context, plugins[shared_task].task, task_run_id, parameters, wait_for, inputs)
+    worker = distributed.get_worker()
+    plugins: dict[str, Any] = worker.plugins
+    shared: _SharedContext = plugins[shared_context]
+    task: Task[..., Any] = plugins[shared_task].task
+    state = shared.copy().run(_run_in_context, task, task_run_id, parameters, wait_for, inputs)
+    publish(shared.topic, task_run_id, state, worker)
+    return state
 
 
 def _run_in_context(

@@ -214,7 +214,7 @@ def _taken(error: Exception) -> Evaluation:
         raise error
 
     return take_evaluation(
-        SimpleNamespace(wrapped_future=SimpleNamespace(result=result, release=lambda: None))
+        SimpleNamespace(final_state=result, wrapped_future=SimpleNamespace(release=lambda: None))
     )
 
 

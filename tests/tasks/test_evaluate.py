@@ -174,7 +174,7 @@ def test_an_isolated_loss_that_crashes_leaves_the_others_alone(folder, no_log):
 
 
 def finished(result: Any) -> SimpleNamespace:
-    return SimpleNamespace(wrapped_future=SimpleNamespace(result=result, release=lambda: None))
+    return SimpleNamespace(final_state=result, wrapped_future=SimpleNamespace(release=lambda: None))
 
 
 def test_results_are_taken_in_their_order(folder, no_log):

@@ -8,6 +8,7 @@ Invariants:
 * No task sees what another has set in its context; neither worker nor scheduler keeps anything of one that is over.
 * A loss that fails, whatever it raises, comes back as data; so does one that kills its worker.
 * A worker that dies takes nothing with it but the attempt.
+* A small result is there when its task has ended, a large one is fetched, and one that Dask does not vouch for is none.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from flows.workers.task_runner import SharedContextTaskRunner
 from optim.outcome import Outcome
 from tasks.evaluate import evaluate, take_evaluation
 from tasks.evaluation import Evaluation
+from tasks.small_results import MOST_BYTES
 
 LOSSES = '''
 import contextvars, os, signal
@@ -71,6 +73,11 @@ def kills(x):
 @task(cache_policy=NO_CACHE)
 def add(a: int, b: int) -> int:
     return a + b
+
+
+@task(cache_policy=NO_CACHE)
+def repeat(text: str, times: int) -> str:
+    return text * times
 
 
 @task(cache_policy=NO_CACHE)
@@ -228,6 +235,23 @@ def test_nobody_keeps_anything_of_a_task_run_that_is_over(run, cluster):
     assert {tuple(each) for each in run(body)[0]} == {(0,)}
     spans = cluster.scheduler.extensions["spans"].spans.values()
     assert not [span for span in spans if span.metadata and span.metadata["collections"]]
+
+
+@pytest.mark.parametrize(("size", "fetched"), [(1, 0), (MOST_BYTES, 1)])
+def test_only_large_results_are_fetched(run, size, fetched):
+    def body() -> tuple[str, int]:
+        client = FlowRunContext.get().task_runner.client
+
+        def sent() -> int:
+            counts = client.run(lambda dask_worker: dask_worker.transfer_outgoing_count_total)
+            return sum(counts.values())
+
+        future = repeat.submit("a", size)
+        assert future.wrapped_future.exception(timeout=60) is None  # waits, and fetches nothing
+        before = sent()
+        return future.result(), sent() - before
+
+    assert run(body)[0] == ("a" * size, fetched)
 
 
 def test_tags_of_the_moment_reach_the_task_run(run):
