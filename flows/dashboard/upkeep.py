@@ -18,7 +18,7 @@ from flows.run.opened import OpenRun
 from flows.server.records import impatient_client
 from optim.store import open_run
 
-PACE_S = 10.0
+PACE_S = 30.0
 """So long after one update comes the next one ..."""
 SHARE = 0.01
 """... or longer: this share of the time at most goes into them."""

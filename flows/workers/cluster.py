@@ -16,6 +16,7 @@ from distributed import LocalCluster, Worker
 from distributed.client import SourceCode
 from distributed.scheduler import DEFAULT_EXTENSIONS, TaskState
 from distributed.spans import SpanMetadata, SpansSchedulerExtension
+from tornado.ioloop import PeriodicCallback
 
 from flows.workers.task_runner import SharedContextTaskRunner
 from tasks.attempts import MOST_DEATHS
@@ -57,6 +58,8 @@ def task_runner(settings: ClusterSettings, private: bool = False) -> SharedConte
 
 COMES_BACK_WITHIN = "10 minutes"
 """How long a local worker may take to come back on a machine that is busy with other things."""
+HEARTBEAT_S = 5.0
+"""How often a local worker tells its scheduler how it is."""
 WORKER_ENVIRONMENT = {
     # Whoever a worker starts finds no package of the user's in place of ours.
     "PYTHONSAFEPATH": "1",
@@ -142,10 +145,11 @@ def local_cluster(**kwargs: Any) -> LocalWorkers:
     # leaves behind in this process.
     defaults["env"] = {name: os.environ.get(name, value) for name, value in WORKER_ENVIRONMENT.items()}
     settings: dict[str, Any] = {
-        # Dask looks a hundred times each second at what every thread does: a twelfth of what an evaluation costs; and
-        # fifty times whether each event loop still turns, which keeps an idle scheduler busy.
+        # Dask looks a hundred times each second at what every thread does: a twelfth of what an evaluation costs; fifty
+        # times whether each event loop still turns, and twice how busy the machine is: an idle cluster is never idle.
         "distributed.worker.profile.enabled": False,
         "distributed.admin.tick.interval": "1s",
+        "distributed.admin.system-monitor.interval": "10s",
     }
     if kwargs.get("security"):  # which does not protect the pages of scheduler and workers
         settings |= {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
@@ -163,6 +167,7 @@ def dask_setup(worker: Worker) -> None:
     """
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    _beat_less_often(worker)
     gc.freeze()  # what is loaded stays, and the garbage collector need not look at it again and again
     logging.getLogger("distributed").setLevel(logging.WARNING)
     # In a flow run that Prefect itself has started, Prefect was imported before Dask set our environment.
@@ -171,3 +176,13 @@ def dask_setup(worker: Worker) -> None:
     # until there is room again, which never comes.
     worker.memory_manager.memory_pause_fraction = False
     logging.raiseExceptions = False  # else Prefect says of each log line that its server misses that it does
+
+
+def _beat_less_often(worker: Worker) -> None:
+    """Dask has up to ten workers do it twice a second; that one has died, the scheduler learns from its connection."""
+
+    async def beat() -> None:
+        await worker.heartbeat()  # whose answer says how soon the next one is wanted
+        callback.callback_time = 1000 * HEARTBEAT_S
+
+    worker.periodic_callbacks["heartbeat"] = callback = PeriodicCallback(beat, 1000 * HEARTBEAT_S)

@@ -149,7 +149,7 @@ def test_a_worker_may_take_its_time_to_come_back(cluster):
 
 def test_a_worker_that_comes_while_the_server_is_away_can_work(prefect_home):
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        plugin = _SharedContext(serialize_context())
+        plugin = _SharedContext(serialize_context(), "topic")
         plugin.setup(None)
         assert plugin.copy()
         plugin.teardown(None)

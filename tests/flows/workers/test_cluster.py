@@ -5,6 +5,7 @@ Invariants:
 * Settings that contradict each other are refused with what to leave out; what is written reads back the same.
 * Local workers, also those that come late, are processes with safe paths and one BLAS thread, which listen on loopback
   and not to what a terminal sends.
+* A cluster that waits for long losses costs next to nothing.
 * Workers that were started ahead are those of the next task runner that wants such ones; those that nobody wants are
   closed. What keeps them from starting is told when the flow begins, not before.
 * Workers that are dismissed end while others are waited for; those of another cluster are never dismissed.
@@ -23,7 +24,7 @@ from pydantic import ValidationError
 
 from flows.settings import ClusterSettings
 from flows.workers import cluster as module
-from flows.workers.cluster import dismiss, local_cluster, started_ahead, task_runner
+from flows.workers.cluster import HEARTBEAT_S, dismiss, local_cluster, started_ahead, task_runner
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,18 @@ def test_local_workers_are_started_as_promised(cluster, server):
     assert {tuple(rest) for _, *rest in seen.values()} == {("1", "1", server, True)}
     assert all(address.startswith("tcp://127.0.0.1:") for address in (*seen, cluster.scheduler_address))
     assert "//127.0.0.1:" in cluster.dashboard_link
+
+
+def test_the_scheduler_does_not_make_local_workers_beat_more_often(cluster):
+    async def beat(dask_worker: Any) -> tuple[float, float]:
+        callback = dask_worker.periodic_callbacks["heartbeat"]
+        await callback.callback()
+        return dask_worker.scheduler_delay, callback.callback_time / 1000
+
+    with Client(cluster, set_as_default=False) as client:
+        beaten = client.run(beat).values()
+    assert {interval_s for _, interval_s in beaten} == {HEARTBEAT_S}
+    assert all(delay_s for delay_s, _ in beaten)  # it was answered
 
 
 class FakeCluster:
