@@ -2,9 +2,9 @@
 
 Dask's client would ask its scheduler for each, and that one the worker: a fifth of what an evaluation costs manager
 and workers. So the worker publishes the result, as an event under the client's own topic, just before it says that
-the task has ended, and over the same connections: whoever hears of the end has the result. One that is large, or that
-was lost with a connection, is fetched as Dask does it. Dask keeps the last 1,000 events of a topic, and forgets those
-of a client an hour after it has left.
+the task has ended, and over the same connections: whoever hears of the end has the result, also if the worker is gone
+by then. One that is large, or that was lost with a connection, is fetched as Dask does it. Dask keeps the last 1,000
+events of a topic, and forgets those of a client an hour after it has left.
 """
 
 from __future__ import annotations
@@ -53,8 +53,7 @@ class SmallResultFuture(PrefectDaskFuture[Result]):
         return super().result(timeout, raise_on_failure)
 
     def _take_published(self) -> None:
-        # What a worker published that died before it could say so does not count: another one has the task.
-        if self.published and not self._final_state and self.wrapped_future.status == "finished":
+        if self.published and not self._final_state:
             self._final_state = pickle.loads(self.published)
 
 

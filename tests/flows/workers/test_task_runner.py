@@ -8,7 +8,7 @@ Invariants:
 * No task sees what another has set in its context; neither worker nor scheduler keeps anything of one that is over.
 * A loss that fails, whatever it raises, comes back as data; so does one that kills its worker.
 * A worker that dies takes nothing with it but the attempt.
-* A small result is there when its task has ended, a large one is fetched, and one that Dask does not vouch for is none.
+* A small result is there when its task has ended, and a large one is fetched.
 """
 
 from __future__ import annotations
