@@ -5,7 +5,7 @@ Invariants:
 * Settings that contradict each other are refused with what to leave out; what is written reads back the same.
 * Local workers, also those that come late, are processes with safe paths and one BLAS thread, which listen on loopback
   and not to what a terminal sends.
-* A cluster that waits for long losses costs next to nothing.
+* Local workers tell rarely how they are, whatever the scheduler wants.
 * Workers that were started ahead are those of the next task runner that wants such ones; those that nobody wants are
   closed. What keeps them from starting is told when the flow begins, not before.
 * Workers that are dismissed end while others are waited for; those of another cluster are never dismissed.
