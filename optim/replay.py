@@ -31,6 +31,7 @@ from optim.messages import (
 )
 from optim.outcome import Outcome
 from optim.past import ACCEPTED
+from optim.recorder import decision_row
 from optim.steering import read_intervention
 from optim.strategy import Strategy
 
@@ -262,7 +263,7 @@ class _Replay:
     def _compare_note(self, sequence: int, announce: Announce) -> None:
         note = self._next_note
         if note is None:  # the journal ends before it
-            self._unwritten.append(announced(sequence, announce, self._manager))
+            self._unwritten.append(decision_row(sequence, announce, self._manager))
         elif (note.sequence, note.kind, note.optimizer) == (sequence, announce.kind, announce.optimizer):
             self._next_note = next(self._notes, None)
             self._compare_asked(note.optimizer, note.call)
@@ -283,12 +284,3 @@ def _in_words(decision: EventRow | Announce | None) -> str:
         return "no decision"
     whose = f"of optimizer {decision.optimizer}" if decision.optimizer > 0 else "of the run"
     return f"'{decision.kind}' {whose}"
-
-
-def announced(sequence: int, announce: Announce, manager: Manager) -> EventRow:
-    """A decision as the journal has it; the manager has just made it."""
-    asked = manager.asked(announce.optimizer) if announce.optimizer > 0 else -1
-    data = json.dumps(dict(announce.data)) if announce.data else ""
-    return EventRow(
-        sequence, manager.run.evaluations, announce.kind, announce.optimizer, asked, announce.text, data
-    )

@@ -6,11 +6,10 @@ the result back. The session makes the rest follow, in one order for all drivers
 
 from __future__ import annotations
 
-import json
 import math
 from bisect import insort
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
 from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
@@ -18,12 +17,13 @@ from typing import NamedTuple
 import numpy as np
 
 from optim.errors import SpaceError, UnknownCallError
-from optim.journal import EvaluationRow, EventKind, EventRow, Journal, ValidationRow
+from optim.journal import Journal
 from optim.manager import Manager
 from optim.messages import (
     BASELINE,
     Announce,
     Cancel,
+    Command,
     Dropped,
     Evaluated,
     Event,
@@ -36,9 +36,9 @@ from optim.messages import (
     Validated,
 )
 from optim.outcome import Outcome
-from optim.past import ACCEPTED
 from optim.progress import Standing
-from optim.replay import Replayed, announced
+from optim.recorder import Recorder
+from optim.replay import Replayed
 from optim.steering import Intervention, StartOptimizer, StopOptimizer
 from optim.walltime import Walltime
 
@@ -48,9 +48,6 @@ Listener = Callable[[Announce], None]
 
 _Key = tuple[int, int, bool]
 """Optimizer, call, and whether it is a validation."""
-
-_Sent = tuple[Submit, float]
-"""What was taken, and when, by the session's clock."""
 
 
 class _Deadline(NamedTuple):
@@ -70,7 +67,6 @@ class Session:
         listener: Told of every decision.
 
     Attributes:
-        failures: How many evaluations failed, over all sessions.
         busy_s: How long losses took in this session, all together.
         workers: How many losses can be evaluated at once, as the driver knows it.
         halted: Why nothing more is given out; empty: it is.
@@ -86,21 +82,21 @@ class Session:
         self.manager = manager
         self.clock = clock
         self._run = manager.run
-        self.failures = 0
         self.busy_s = 0.0
         self.workers = 1
         self.halted = ""
         self._journal = journal
+        self._recorder = Recorder(manager, journal, clock)
         self._listener = listener
         self._queue: OrderedDict[_Key, Submit] = OrderedDict()
-        self._sent: dict[_Key, _Sent] = {}
-        self._sequence = 0
+        self._sent: dict[_Key, tuple[Submit, float]] = {}  # and when, by the clock
         self._spent_s = 0.0
         self._began_s = 0.0
         self._deadlines: list[_Deadline] = []
         self._walltime: Walltime | None = None
         self._interventions: set[str] = set()
-        self._to_drop: list[Dropped] = []
+        self._cancelled: deque[Dropped] = deque()
+        self._dropped_before: list[Dropped] = []
         self._to_accept: list[PastAccepted] = []
 
     @property
@@ -112,6 +108,11 @@ class Session:
     def pause(self) -> Pause | None:
         """Which time limit, or who, ended the session, and how; None: nothing did."""
         return self.manager.pause
+
+    @property
+    def failures(self) -> int:
+        """How many evaluations failed, over all sessions."""
+        return self._recorder.failures
 
     @property
     def in_flight(self) -> int:
@@ -140,16 +141,16 @@ class Session:
     def take_over(self, replayed: Replayed) -> None:
         """Go on where a replay of the journal has brought the manager; before `begin`."""
         self._to_accept = [PastAccepted(optimizer) for optimizer in replayed.accepted]
-        self._sequence = replayed.inputs
+        self._recorder.sequence = replayed.inputs
+        self._recorder.failures = replayed.failures
         self._spent_s = replayed.spent_s
         self._interventions |= replayed.interventions
-        self.failures = replayed.failures
         for row in replayed.unwritten:
             self._journal.add_event(row)
         for submit in replayed.outstanding:
             key = (submit.optimizer, submit.call, submit.validates > 0)
             if key in replayed.cancelled:
-                self._to_drop.append(Dropped(submit.optimizer, submit.call))
+                self._dropped_before.append(Dropped(submit.optimizer, submit.call))
             else:
                 self._queue[key] = submit
 
@@ -166,8 +167,8 @@ class Session:
         self._feed(SessionStart(), text)
         for past in self._to_accept:
             self._feed(past, text)
-        while self._to_drop:
-            self._feed(self._to_drop.pop(0))
+        for dropped in self._dropped_before:
+            self._feed(dropped)
         self.tick()
 
     def tick(self) -> None:
@@ -232,11 +233,23 @@ class Session:
         Raises:
             UnknownCallError: It was never taken, or was handed back before.
         """
-        if (result.optimizer, result.call, isinstance(result, Validated)) not in self._sent:
+        key = result.optimizer, result.call, isinstance(result, Validated)
+        try:
+            submit, submitted_s = self._sent.pop(key)
+        except KeyError:
             raise UnknownCallError(
                 f"call {result.call} of optimizer {result.optimizer} was not given out, or was handed back before"
-            )
-        self._feed(result)
+            ) from None
+        self._note_time(result, submitted_s)
+        if isinstance(result, Evaluated):
+            is_late = self._is_late(result.optimizer)
+            commands = self.manager.handle(result)
+            self._recorder.evaluation(result, submit, submitted_s, is_late)
+        else:
+            commands = self.manager.handle(result)
+            self._recorder.validation(result, submit, submitted_s)
+        self._obey(commands)
+        self._drop_cancelled()
 
     def _is_ending(self) -> bool:
         if self._walltime and not self.halted:
@@ -265,25 +278,30 @@ class Session:
     def _at(self, seconds: float, do: Callable[[Session], None]) -> None:
         insort(self._deadlines, _Deadline(seconds, do), key=attrgetter("at_s"))
 
-    def _feed(self, event: Event, text: str = "") -> None:
-        events = [event]
-        for event in events:  # and what is dropped in consequence
-            before = self._run.evaluations
-            if isinstance(event, Evaluated):
-                is_late = self._is_late(event)
-                commands = self.manager.handle(event)
-                self._record_evaluation(event, before + 1, is_late)
-            else:
-                commands = self.manager.handle(event)
-                self._record(event, before, text)
-            for command in commands:
-                if isinstance(command, Submit):
-                    self._queue[command.optimizer, command.call, command.validates > 0] = command
-                elif isinstance(command, Announce):
-                    self._announce(command)
-                elif isinstance(command, Cancel) and self._unqueue(command):
-                    events.append(Dropped(command.optimizer, command.call))
-            self._sequence += 1
+    def _feed(self, event: Event, by: str = "") -> None:
+        self._enter(event, by)
+        self._drop_cancelled()
+
+    def _drop_cancelled(self) -> None:
+        while self._cancelled:
+            self._enter(self._cancelled.popleft())
+
+    def _enter(self, event: Event, by: str = "") -> None:
+        commands = self.manager.handle(event)
+        self._recorder.event(event, by)
+        self._obey(commands)
+
+    def _obey(self, commands: Iterable[Command]) -> None:
+        """Do what follows from an input, which is complete then."""
+        for command in commands:
+            if isinstance(command, Submit):
+                self._queue[command.optimizer, command.call, command.validates > 0] = command
+            elif isinstance(command, Announce):
+                self._recorder.decision(command)
+                self._listener(command)
+            elif isinstance(command, Cancel) and self._unqueue(command):
+                self._cancelled.append(Dropped(command.optimizer, command.call))
+        self._recorder.sequence += 1
 
     def _unqueue(self, cancel: Cancel) -> bool:
         """Whether it was still in the queue."""
@@ -293,98 +311,12 @@ class Session:
             return False
         return True
 
-    def _is_late(self, event: Evaluated) -> bool:
-        return event.optimizer != BASELINE and not self._run.optimizers[event.optimizer - 1].is_alive
+    def _is_late(self, optimizer: int) -> bool:
+        return optimizer != BASELINE and not self._run.optimizers[optimizer - 1].is_alive
 
-    def _record(self, event: Event, before: int, text: str) -> None:
-        match event:
-            case Validated():
-                self._record_validation(event)
-            case SessionStart():
-                self._journal.add_event(EventRow(self._sequence, before, EventKind.SESSION_START, text=text))
-            case TimeUp(condition):
-                text = self.manager.strategy.exit_conditions[condition].printed
-                data = json.dumps({"condition": condition})
-                row = EventRow(self._sequence, before, EventKind.TIME_UP, text=text, data=data)
-                self._journal.add_event(row)
-            case PastAccepted(optimizer):
-                text = f"its past is taken as recorded, and it goes on from its best; accepted by {text}"
-                data = json.dumps({ACCEPTED: {"at_s": self.clock()}})
-                calls = self.manager.pasts[optimizer].calls
-                self._journal.add_event(
-                    EventRow(self._sequence, before, EventKind.INTERVENTION, optimizer, calls, text, data)
-                )
-            case Intervention():
-                text, data = f"{event}; asked for by {event.by}", event.model_dump_json()
-                optimizer = event.optimizer if isinstance(event, StopOptimizer) else -1
-                self._journal.add_event(
-                    EventRow(self._sequence, before, EventKind.INTERVENTION, optimizer, text=text, data=data)
-                )
-            case Dropped(optimizer, call):
-                text = "cancelled before it ran"
-                self._journal.add_event(
-                    EventRow(self._sequence, before, EventKind.DROPPED, optimizer, call, text)
-                )
-
-    def _record_evaluation(self, event: Evaluated, number: int, is_late: bool) -> None:
-        submit, submitted_s = self._taken(event)
-        self._journal.add_evaluation(
-            EvaluationRow(
-                self._sequence,
-                event.optimizer,
-                event.call,
-                self.manager.asked(event.optimizer),
-                submit.x,
-                event.loss,
-                event.outcome,
-                is_late,
-                submit.is_probe,
-                event.attempts,
-                submitted_s,
-                event.started_s,
-                event.finished_s,
-                event.worker,
-            )
-        )
-        if event.outcome is not Outcome.OK:
-            self.failures += 1
-            self._note_failure(event, number)
-
-    def _record_validation(self, event: Validated) -> None:
-        submit, submitted_s = self._taken(event)
-        self._journal.add_validation(
-            ValidationRow(
-                self._sequence,
-                event.optimizer,
-                event.call,
-                submit.validates,
-                event.loss,
-                event.outcome,
-                event.attempts,
-                submitted_s,
-                event.started_s,
-                event.finished_s,
-                event.worker,
-            )
-        )
-        if event.outcome is not Outcome.OK:
-            self._note_failure(event, submit.validates)
-
-    def _taken(self, event: Evaluated | Validated) -> _Sent:
-        sent = self._sent.pop((event.optimizer, event.call, isinstance(event, Validated)))
-        took_s = event.finished_s - event.started_s
+    def _note_time(self, result: Evaluated | Validated, submitted_s: float) -> None:
+        took_s = result.finished_s - result.started_s
         if took_s > 0:  # it is not nan
             self.busy_s += took_s
         if self._walltime:
-            self._walltime.took(self.clock() - sent[1])
-        return sent
-
-    def _note_failure(self, event: Evaluated | Validated, number: int) -> None:
-        text = event.text or event.outcome.label
-        self._journal.add_event(
-            EventRow(self._sequence, number, EventKind.FAILURE, event.optimizer, event.call, text)
-        )
-
-    def _announce(self, announce: Announce) -> None:
-        self._journal.add_event(announced(self._sequence, announce, self.manager))
-        self._listener(announce)
+            self._walltime.took(self.clock() - submitted_s)
