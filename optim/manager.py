@@ -8,15 +8,13 @@ whole truth, so feeding it the same events again gives the same run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 
 from optim.ask_tell import EndKind, Point
-from optim.combination import Combination, Judgement
 from optim.errors import UnknownCallError
-from optim.exit_conditions.base import ExitCondition
+from optim.exiting import Exiting
 from optim.journal import EventKind
 from optim.member import Member
 from optim.messages import (
@@ -45,7 +43,6 @@ from optim.spawning import Spawner
 from optim.steering import PauseRun, StartOptimizer, StopOptimizer, StopRun
 from optim.stopping import Stopping
 from optim.strategy import Strategy
-from optim.verdict import NO, Verdict
 from optim.views import RunView
 
 MAX_ENDS_WITHOUT_LOSS = 20
@@ -95,12 +92,8 @@ class Manager:
         self.strategy = strategy
         self._spawner = Spawner(strategy, self.space, self._streams, self.pasts)
         self._stopping = Stopping(strategy)
-        self._exiting = Combination(
-            strategy.exit_condition_boolean_combination, len(strategy.exit_conditions)
-        )
-        self._exit_judges = [condition.judge for condition in strategy.exit_conditions]
-        self._exits = self._exiting.bind(self._exit_judges)
-        self._places.limit(self._hard_cap())
+        self._exiting = Exiting(strategy)
+        self._places.limit(self._exiting.budget)
 
     @property
     def run(self) -> RunView:
@@ -151,7 +144,7 @@ class Manager:
 
     def exit_lines(self) -> list[str]:
         """The exit conditions as they stand now, one to a line."""
-        return self._exit_lines(self._exiting.judge(self._exit_judges, self._state))
+        return self._exiting.lines(self._state)
 
     # Events
 
@@ -273,14 +266,12 @@ class Manager:
     def _is_over(self) -> bool:
         if self.finish is not None:
             return True
-        if self._exits(self._state):
-            judgement = self._exiting.judge(self._exit_judges, self._state)
-            reason = judgement.reason([condition.printed for condition in self.strategy.exit_conditions])
-            conditions = tuple(self._exit_lines(judgement))
-            if not self._needs_time_limit():
-                self._end_run(Finish(reason, conditions=conditions))
-            elif self.pause is None:
-                self._pause(Pause(reason, conditions))
+        end = self._exiting.judge(self._state)
+        if isinstance(end, Finish):
+            self._end_run(end)
+        elif end is not None:
+            if self.pause is None:
+                self._pause(end)
         elif self._ends_without_loss >= MAX_ENDS_WITHOUT_LOSS:
             self._end_run(
                 Finish(
@@ -323,14 +314,6 @@ class Manager:
 
     # Submissions
 
-    def _hard_cap(self) -> int | None:
-        caps = [
-            condition.budget
-            for number, condition in enumerate(self.strategy.exit_conditions)
-            if condition.budget is not None and self._exiting.holds_with(frozenset({number}))
-        ]
-        return min(caps, default=None)
-
     def _send(self, submit: Submit) -> None:
         if self._places.enter(submit, self._state.evaluations):
             self._commands.append(submit)
@@ -363,17 +346,3 @@ class Manager:
 
     def _cancel(self, keys: Iterable[tuple[int, int]]) -> None:
         self._commands += [Cancel(*key) for key in keys]
-
-    def _needs_time_limit(self) -> bool:
-        """Whether the run would go on, had no time limit been reached."""
-        if not self._state.times_up:
-            return False
-
-        def judge(condition: ExitCondition) -> Verdict:
-            return NO if condition.printed in self._state.times_up else condition.judge(self._state)
-
-        return not self._exiting.bind([partial(judge, each) for each in self.strategy.exit_conditions])()
-
-    def _exit_lines(self, judgement: Judgement) -> list[str]:
-        names = [condition.printed for condition in self.strategy.exit_conditions]
-        return self._exiting.lines(names, judgement.verdicts)
