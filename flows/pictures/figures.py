@@ -9,7 +9,6 @@ text.
 from __future__ import annotations
 
 import html
-import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,27 +27,18 @@ from flows.pictures.colours import (
     default_grouping,
     groupings,
 )
-from flows.pictures.ends import ICONS, MOST_NUMBERED, EndIcon, icon_of
+from flows.pictures.ends import ICONS, MOST_NUMBERED, icon_of
+from flows.pictures.ink import baseline, marks, steps, validations
+from flows.pictures.labels import end_text, physical_title, scaled_title
 from flows.pictures.looks import template
 from flows.pictures.loss_scale import LossScale
-from flows.pictures.reading import Curve, DrawnOptimizer, Picture, Points
-from optim.printable import printable
+from flows.pictures.reading import DrawnOptimizer, Picture, Points
 from optim.space import Parameter
 
-MOST_REASON = 1000
-"""Characters of a reason that are shown."""
 EVALUATION = "evaluation"
 """The title of most horizontal axes."""
 LOG_TICKS = 6
 """About so many: of more, plotly labels each of the nine digits between two powers of ten."""
-MOST_LABELLED = 6
-"""So many marks of a kind have their name beside them."""
-_MARKS = {
-    "checkpoint": ("square-open", "saved"),
-    "resume": ("triangle-right-open", "resumed"),
-    "intervention": ("diamond-open", "by hand"),
-}
-"""Symbol and words of each kind."""
 
 
 class Figures:
@@ -75,7 +65,7 @@ class Figures:
 
     def losses(self) -> go.Figure:
         """Every loss against the number of its evaluation, with the end of each optimizer."""
-        picture = self.picture
+        picture, theme = self.picture, self._theme
         figure = self._figure(EVALUATION, picture.scale.title(), picture.scale.is_log)
         figure.update_layout(
             yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
@@ -83,8 +73,10 @@ class Figures:
             hoverdistance=40,
         )
         curves = self._chosen(picture.curves)
-        figure.add_traces([*self._marks(), *self._curves(curves, curves.evaluations, picture.scale)])
-        figure.add_traces([*self._baseline(), *self._validations(), *self._ends()])
+        validated = self._chosen(picture.validations)
+        figure.add_traces([*marks(picture, theme), *self._curves(curves, curves.evaluations, picture.scale)])
+        figure.add_traces([*baseline(picture, theme), *validations(validated, picture.scale, theme)])
+        figure.add_traces(list(self._ends()))
         return figure
 
     def running_best(self) -> go.Figure:
@@ -97,7 +89,7 @@ class Figures:
             ("validation loss", picture.best_validation, "dot"),
         ):
             if curve.losses.size:
-                figure.add_trace(self._steps(name, curve, scale, dash))
+                figure.add_trace(steps(name, curve, scale, dash, self._theme))
         figure.update_layout(showlegend=bool(picture.best_validation.losses.size))
         return figure
 
@@ -273,37 +265,6 @@ class Figures:
                 showlegend=in_legend and self._grouping.in_legend,
             )
 
-    def _baseline(self) -> Iterator[Any]:
-        points = self.picture.curves
-        its = (points.optimizers == 0) & np.isfinite(points.losses)
-        if its.any():
-            yield go.Scatter(
-                x=points.evaluations[its],
-                y=self.picture.scale.place(points.losses[its]),
-                text=[f"(initial values) loss: 1, {loss:.6g}" for loss in points.losses[its].tolist()],
-                name="initial values",
-                mode="markers",
-                marker={"symbol": "circle-open", "size": 9, "color": INK[self._theme]},
-                meta={"role": "ink"},
-                hovertemplate="%{text}<extra></extra>",
-            )
-
-    def _validations(self) -> Iterator[Any]:
-        points = self._chosen(self.picture.validations)
-        its = np.isfinite(points.losses)
-        if its.any():
-            yield go.Scatter(
-                x=points.evaluations[its],
-                y=self.picture.scale.place(points.losses[its]),
-                customdata=points.optimizers[its],
-                text=points.losses[its],
-                name="validation loss",
-                mode="markers",
-                marker={"symbol": "circle-open", "size": 5, "color": INK[self._theme], "line": {"width": 1}},
-                meta={"role": "ink"},
-                hovertemplate="(%{customdata}) validation loss: %{x:d}, %{text:.6~g}<extra></extra>",
-            )
-
     def _ends(self) -> Iterator[Any]:
         """The icons."""
         places = self.picture.icon_places
@@ -320,7 +281,7 @@ class Figures:
                 x=np.array(x),
                 y=np.array(y),
                 customdata=numbers,
-                text=[_end_text(one, icon) for one in those],
+                text=[end_text(one, icon) for one in those],
                 texttemplate="%{customdata}",
                 textposition="middle right",
                 name=f"{html.escape(icon.words)} ({len(those)})",
@@ -338,55 +299,6 @@ class Figures:
                 cliponaxis=False,
             )
 
-    def _marks(self) -> Iterator[Any]:
-        """Lines across the plot, with a sign at the top."""
-        for kind, (symbol, words) in _MARKS.items():
-            marks = [mark for mark in self.picture.marks if mark.kind == kind]
-            if not marks:
-                continue
-            x = [mark.evaluation + 0.5 for mark in marks]
-            ink = {"color": INK[self._theme]}
-            yield go.Scatter(
-                x=[at for place in x for at in (place, place, None)],
-                y=[0, 1, None] * len(x),
-                yaxis="y2",
-                mode="lines",
-                line={**ink, "width": 1, "dash": "dot"},
-                opacity=0.5,
-                meta={"role": "ink"},
-                hoverinfo="skip",
-                showlegend=False,
-            )
-            yield go.Scatter(
-                x=x,
-                y=[0.985] * len(x),
-                yaxis="y2",
-                mode="markers+text" if len(marks) <= MOST_LABELLED else "markers",
-                marker={**ink, "symbol": symbol, "size": 9},
-                meta={"role": "ink"},
-                name=f"{words} ({len(marks)})",
-                text=[
-                    f"{words} after evaluation {mark.evaluation}<br>{_wrapped(mark.text)}" for mark in marks
-                ],
-                texttemplate=words,
-                textposition="middle right",
-                textfont={"size": 11},
-                hovertemplate="%{text}<extra></extra>",
-                legendrank=3000,
-            )
-
-    def _steps(self, name: str, curve: Curve, scale: LossScale, dash: str) -> Any:
-        return go.Scatter(
-            x=curve.evaluations,
-            y=scale.place(curve.losses),
-            text=curve.losses,
-            name=name,
-            mode="lines",
-            line={"shape": "hv", "color": INK[self._theme], "dash": dash, "width": 1.5},
-            meta={"role": "ink"},
-            hovertemplate="%{text:.6~g} from evaluation %{x:d}<extra></extra>",
-        )
-
 
 def physical(scaled: NDArray[np.floating[Any]], parameter: Parameter) -> NDArray[np.float64]:
     """Physical values of coordinates in the unit cube."""
@@ -395,34 +307,3 @@ def physical(scaled: NDArray[np.floating[Any]], parameter: Parameter) -> NDArray
     if parameter.scale == "log":
         return np.asarray(lower * (upper / lower) ** u)
     return np.asarray(lower + (upper - lower) * u)
-
-
-def physical_title(parameter: Parameter) -> str:
-    """Name and unit, as an axis says it."""
-    unit = f" ({printable(parameter.unit)})" if parameter.unit else ""
-    return html.escape(printable(parameter.name) + unit)
-
-
-def scaled_title(parameter: Parameter) -> str:
-    """Name of a scaled value, as an axis says it."""
-    return html.escape(f"{printable(parameter.name)}, from lower (0) to upper bound (1)")
-
-
-def _end_text(optimizer: DrawnOptimizer, icon: EndIcon) -> str:
-    when = "" if optimizer.end_evaluation is None else f" at evaluation {optimizer.end_evaluation}"
-    best = f"{optimizer.best_loss:.6g}" if np.isfinite(optimizer.best_loss) else "none is finite"
-    head = f"({optimizer.number}) {html.escape(optimizer.label)}: {html.escape(icon.words)}{when}"
-    return "<br>".join(
-        [
-            head,
-            *filter(None, [_wrapped(optimizer.reason)]),
-            f"{optimizer.evaluations} evaluations, best loss {best}",
-        ]
-    )
-
-
-def _wrapped(text: str) -> str:
-    """Text of any length, as lines of a hover label."""
-    cut = text if len(text) <= MOST_REASON else f"{text[:MOST_REASON]} ..."
-    lines = [line for part in cut.splitlines() for line in textwrap.wrap(part, 70)]
-    return "<br>".join(map(html.escape, lines))

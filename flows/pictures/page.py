@@ -15,7 +15,8 @@ from plotly.offline import get_plotlyjs
 
 from flows.pictures.colours import INK, OTHER_NAME, OTHERS, OTHERS_OPACITY, PAPER, default_grouping, groupings
 from flows.pictures.ends import ICONS, MOST_NUMBERED, icon_of
-from flows.pictures.figures import Figures, physical_title, scaled_title
+from flows.pictures.figures import Figures
+from flows.pictures.labels import physical_title, scaled_title
 from flows.pictures.looks import template
 from flows.pictures.reading import Picture
 from flows.reports.statistics import MinimumSummary

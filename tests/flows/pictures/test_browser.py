@@ -299,7 +299,7 @@ def test_nothing_is_asked_of_a_network(shown, driver) -> None:
         if entry["method"] == "Network.requestWillBeSent"
     }
     assert "file" in asked
-    assert asked <= {"file", "data", "blob", "chrome"}  # the last one for a new tab
+    assert asked <= {"file", "data", "blob", "chrome", "chrome-untrusted"}  # the last two for a new tab
 
 
 def test_what_a_store_says_is_text_and_never_markup(opened, driver, write) -> None:
