@@ -15,9 +15,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,7 +33,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from flows.server import server_process
+from flows.server.new_server import LAST_WORDS_S, start_server, wait_for_answer
 from flows.server.password import new_password, password_file, read_password, write_password
 from optim.errors import ServerError
 
@@ -56,11 +54,8 @@ SERVER_SETTINGS = {
 }
 """What a local server is started with; variables that the environment already has win."""
 
-LOG_LINES = 20
 SEND_S = 10.0
 """How long events, and log lines, may take to reach the server at the end."""
-LAST_WORDS_S = 20.0
-"""How long a server may take to end that cannot start, or that nobody uses any more."""
 
 
 @contextmanager
@@ -183,10 +178,10 @@ def _shared_server(
                     new_password() if private else None
                 )
                 write_password(home, password)
-                own, url = _start(folder, port, settings, password)
+                own, url = start_server(folder, port, settings, password)
                 with _configured(url, password):
                     meanwhile()
-                _wait_for_answer(url, own, folder / "server.log", startup_s)
+                wait_for_answer(url, own, folder / "server.log", startup_s)
             else:
                 server.seek(0)
                 url = server.read()
@@ -199,80 +194,6 @@ def _shared_server(
                 users.close()
                 if last:
                     _wait_for_end(server, own)
-
-
-def _start(
-    folder: Path, port: int, settings: Mapping[str, str], password: str | None
-) -> tuple[subprocess.Popen[bytes], str]:
-    # The socket listens before the server runs: no port is lost to a race, and the first request simply waits.
-    with _listener(port) as listener:
-        host, port = listener.getsockname()
-        url = f"http://{host}:{port}/api"
-        log_file = folder / "server.log"
-        log_file.unlink(missing_ok=True)
-        log_file.touch(0o600 if password else 0o666)
-        with log_file.open("wb") as log:
-            process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",  # no folder of the user's shadows a package
-                    server_process.__file__,
-                    str(listener.fileno()),
-                    str(folder / "users.lock"),
-                    str(folder / "server.lock"),
-                ],
-                env={
-                    **settings,
-                    **os.environ,
-                    "PREFECT_HOME": str(folder.parent),
-                    "PREFECT_SERVER_UI_API_URL": url,
-                    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # its console is the log file
-                    # not an argument: those are for everybody to see
-                    **({"PREFECT_SERVER_API_AUTH_STRING": password} if password else {}),
-                },
-                umask=0o077 if password else -1,  # its database and its log
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[listener.fileno()],
-                start_new_session=True,  # a terminal's Ctrl-C is for the manager alone
-            )
-    return process, url
-
-
-def _wait_for_answer(url: str, process: subprocess.Popen[bytes], log_file: Path, startup_s: float) -> None:
-    try:
-        httpx.get(f"{url}/health", timeout=startup_s, trust_env=False).raise_for_status()
-    except httpx.HTTPError as error:
-        how = _end_of(process, error, startup_s)
-        lines = log_file.read_text(errors="replace").splitlines()[-LOG_LINES:]
-        raise ServerError(
-            "\n".join([f"the local Prefect server {how}; the end of {log_file}:", *lines])
-        ) from error
-
-
-def _listener(port: int) -> socket.socket:
-    try:
-        return socket.create_server(("127.0.0.1", port))
-    except OSError as error:
-        raise ServerError(
-            f"no Prefect server can listen on port {port} ({error.strerror}); choose another port"
-        ) from error
-
-
-def _end_of(process: subprocess.Popen[bytes], error: httpx.HTTPError, startup_s: float) -> str:
-    """How a server came to its end that did not answer as it should; it is gone afterwards."""
-    if isinstance(error, httpx.TimeoutException):
-        process.kill()
-        process.wait()
-        return f"did not answer within {startup_s:g} s"
-    try:
-        # A connection breaks while the server is about to end: let it say why.
-        return f"ended with code {process.wait(LAST_WORDS_S)}"
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return f"answered with an error ({error})"
 
 
 def _wait_for_end(server: IO[str], own: subprocess.Popen[bytes] | None) -> None:
