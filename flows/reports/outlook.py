@@ -32,7 +32,12 @@ class Outlook:
         self.handlers: list[logging.Handler] = []
         if console:
             level = logging.WARNING if self._has_view or self._is_quiet else logging.INFO
-            self.handlers.append(ConsoleHandler(console, logging.DEBUG if verbosity > 0 else level))
+            is_drawn = console.is_terminal and not self._is_quiet
+            handler: logging.Handler
+            handler = ConsoleHandler(console) if is_drawn else logging.StreamHandler(console.file)
+            handler.setLevel(logging.DEBUG if verbosity > 0 else level)
+            handler.setFormatter(LineFormatter())
+            self.handlers.append(handler)
 
     def listen(self, announce: Announce) -> None:
         """Told of every decision of the manager."""
@@ -55,12 +60,11 @@ class Outlook:
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints log lines on a console, above its live view."""
+    """Prints log lines on a terminal, above its live view."""
 
-    def __init__(self, console: Console, level: int) -> None:
-        super().__init__(level)
+    def __init__(self, console: Console) -> None:
+        super().__init__()
         self._console = console
-        self.setFormatter(LineFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one."""

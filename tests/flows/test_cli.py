@@ -348,6 +348,26 @@ def test_a_terminal_that_is_closed_may_say_so_more_than_once():
             signal.raise_signal(signal.SIGTERM)
 
 
+def test_a_reader_that_goes_away_ends_no_run(place):
+    words = [Path(sys.executable).with_name("shoal"), "run", "run.toml", "--local", "--name", "x"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        process.stderr.readline()
+        process.stderr.close()
+    assert process.returncode == 0
+    assert show("x")["evaluations"] == 60
+
+
+def test_a_quiet_run_says_what_it_warns_of_and_nothing_else(place):
+    (place / "slow.py").write_text(SLOW)
+    (place / "run.toml").write_text(
+        RUN_FILE.replace("bowl:loss", "slow:loss").replace("max = 60", "max = 100000")
+    )
+    done = command("run", "run.toml", "--local", "--name", "x", "-q", "--walltime", "1")
+    assert done.returncode == 75
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert "walltime" in line
+
+
 def test_nohup_keeps_a_run_from_hearing_that_the_terminal_is_closed():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
