@@ -6,8 +6,10 @@ import gc
 import logging
 import os
 import signal
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -60,6 +62,8 @@ COMES_BACK_WITHIN = "10 minutes"
 """How long a local worker may take to come back on a machine that is busy with other things."""
 HEARTBEAT_S = 5.0
 """How often a local worker tells its scheduler how it is."""
+FOR_THE_MANAGER = (signal.SIGINT, signal.SIGHUP)
+"""Signals that a terminal sends to all its processes, and that workers do not hear."""
 WORKER_ENVIRONMENT = {
     # Whoever a worker starts finds no package of the user's in place of ours.
     "PYTHONSAFEPATH": "1",
@@ -156,7 +160,40 @@ def local_cluster(**kwargs: Any) -> LocalWorkers:
         scheduler_kwargs["dashboard"] = False
     with dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS - 1, **settings}):
         defaults["config"] = {"distributed": dask.config.get("distributed")}  # of the workers
-        return LocalWorkers(**{**defaults, **kwargs})  # type: ignore[no-untyped-call]
+        return _started({**defaults, **kwargs})
+
+
+def _started(kwargs: dict[str, Any]) -> LocalWorkers:
+    cluster = None
+    try:
+        with _undisturbed():  # half a cluster could not be closed
+            cluster = LocalWorkers(**kwargs)  # type: ignore[no-untyped-call]
+    except BaseException:
+        if cluster:
+            cluster.close()
+        raise
+    return cluster
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """What a terminal sends meanwhile is heard afterwards, and not at all by processes that are started meanwhile."""
+    heard: set[int] = set()
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():  # where signals are handled
+        handlers = {
+            number: signal.signal(number, lambda number, _: heard.add(number)) for number in FOR_THE_MANAGER
+        }
+    resource_tracker.ensure_running()  # whoever starts it lets signals through again
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_MANAGER)  # threads and processes inherit it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for one in heard:
+        signal.raise_signal(one)
 
 
 def dask_setup(worker: Worker) -> None:
@@ -165,8 +202,9 @@ def dask_setup(worker: Worker) -> None:
     A terminal sends Ctrl-C, and that it is closed, to all its processes; it is for the manager, which lets the workers
     finish.
     """
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in FOR_THE_MANAGER:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_MANAGER)  # what a loss starts may handle them
     _beat_less_often(worker)
     gc.freeze()  # what is loaded stays, and the garbage collector need not look at it again and again
     logging.getLogger("distributed").setLevel(logging.WARNING)

@@ -8,6 +8,7 @@ Invariants:
 * Local workers tell rarely how they are, whatever the scheduler wants.
 * Workers that were started ahead are those of the next task runner that wants such ones; those that nobody wants are
   closed. What keeps them from starting is told when the flow begins, not before.
+* Ctrl-C while workers start is heard once, when they have started and can be closed; never by those that start.
 * Workers that are dismissed end while others are waited for; those of another cluster are never dismissed.
 """
 
@@ -15,6 +16,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,6 +84,18 @@ def test_local_workers_are_started_as_promised(cluster, server):
     assert "//127.0.0.1:" in cluster.dashboard_link
 
 
+def test_what_a_loss_starts_may_be_interrupted(cluster):
+    def interrupted() -> int:
+        code = "import signal; signal.signal(signal.SIGINT, lambda *_: exit(7)); print(flush=True); signal.pause()"
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+        return process.returncode
+
+    with Client(cluster, set_as_default=False) as client:
+        assert client.submit(interrupted, pure=False).result() == 7
+
+
 def test_the_scheduler_does_not_make_local_workers_beat_more_often(cluster):
     async def beat(dask_worker: Any) -> tuple[float, float]:
         callback = dask_worker.periodic_callbacks["heartbeat"]
@@ -122,6 +137,26 @@ def test_workers_started_ahead_are_taken_over_and_what_nobody_wanted_is_closed(m
         (_, left) = module._ahead[0]
     assert left.is_closed
     assert local_cluster(**wanted) is not left
+
+
+def test_what_is_pressed_while_workers_start_is_heard_when_they_can_be_closed(monkeypatch):
+    started = []
+
+    class Disturbed(FakeCluster):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+            code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+            self.is_deaf = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+            started.append(self)
+
+    monkeypatch.setattr(module, "LocalWorkers", Disturbed)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        local_cluster()
+    assert [(one.is_closed, one.is_deaf) for one in started] == [(True, "True\n")]
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_only_local_workers_of_our_own_are_dismissed(monkeypatch):
