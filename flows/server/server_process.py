@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import IO, NoReturn
 
 import uvicorn
 
@@ -43,12 +44,12 @@ def main(descriptor: str, users_lock: str, server_lock: str) -> None:
                 timeout_graceful_shutdown=3,
             )
         )
-        threading.Thread(target=_stop_when_unused, args=(server, users_lock), daemon=True).start()
+        threading.Thread(target=_stop_when_unused, args=(server, users_lock, lock), daemon=True).start()
         server.run(sockets=[listener])
         # All is written, and the listener closed. Taking the interpreter apart would take more than a second, and
         # whoever ends a run waits for it.
         logging.shutdown()
-        os._exit(0)
+        _exit(0, lock)
 
 
 class _Server(uvicorn.Server):
@@ -57,14 +58,20 @@ class _Server(uvicorn.Server):
         gc.freeze()  # what is loaded stays; the garbage collector need not look at it again and again
 
 
-def _stop_when_unused(server: uvicorn.Server, users_lock: str) -> None:
+def _stop_when_unused(server: uvicorn.Server, users_lock: str, own_lock: IO[str]) -> None:
     # Users hold the lock shared, so this waits for the last of them, however it ends. The lock is then kept:
     # whoever comes now waits until this process is gone.
     lock = os.open(users_lock, os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX)
     server.should_exit = True
     time.sleep(GRACE_S)
-    os._exit(1)
+    _exit(1, own_lock)
+
+
+def _exit(code: int, own_lock: IO[str]) -> NoReturn:
+    # The kernel may let go of the users' lock first: who waits for that one would take this process for alive.
+    fcntl.flock(own_lock, fcntl.LOCK_UN)
+    os._exit(code)
 
 
 if __name__ == "__main__":
