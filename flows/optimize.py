@@ -31,7 +31,7 @@ from flows.run_files.faults import Fault, InvalidSettingsError, Places, located
 from flows.run_files.reading import RunFile, read_settings
 from flows.server.crashed import mark_crashed
 from flows.server.local_server import require_password
-from flows.server.records import already_recorded, wait_until_recorded
+from flows.server.records import already_recorded, crash_the_silent, wait_until_recorded
 from flows.settings import RunSettings
 from flows.workers.cluster import dismiss, task_runner
 from flows.workers.task_runner import SharedContextTaskRunner
@@ -244,7 +244,7 @@ def _run_on(runner: SharedContextTaskRunner, request: RunRequest, artifacts: Art
                 run.logger.warning("%d evaluations are given up; a resume sends them again", given_up)
         artifacts.conclude()
         dismiss(runner)
-        _wait_for_records(run, recorded_before + lane.ended, interruption)
+        _settle_records(run, recorded_before + lane.ended, interruption)
     result = run.result(interruption())
     events.end(result)
     return result
@@ -261,7 +261,8 @@ def _name_flow_run(name: str, problem: str) -> None:
         get_run_logger().warning("The Prefect server does not know the name of the run: %s", error)
 
 
-def _wait_for_records(run: OpenRun, ended: int, interruption: Interruption) -> None:
+def _settle_records(run: OpenRun, ended: int, interruption: Interruption) -> None:
+    """Leave the dashboard as complete as it gets."""
     patience_s = min(RECORDS_S, interruption.patience_s, run.session.patience_s)
     recorded = wait_until_recorded(runtime.flow_run.id, ended, patience_s)
     if recorded is None:
@@ -270,7 +271,11 @@ def _wait_for_records(run: OpenRun, ended: int, interruption: Interruption) -> N
             ended,
         )
     elif recorded < ended:
-        _logger().warning("The dashboard shows %d of %d task runs; the store has all.", recorded, ended)
+        _logger().warning(
+            "The dashboard shows the end of %d of %d task runs; the store has all.", recorded, ended
+        )
+    if run.session.in_flight or (recorded is not None and recorded < ended):
+        crash_the_silent(runtime.flow_run.id)
 
 
 def _logger() -> logging.Logger:

@@ -8,6 +8,7 @@ Invariants:
   even by SIGKILL; then no worker is left either.
 * A server that cannot start is an error with the end of its log.
 * What is done while a new server starts finds its address in the environment, and is not done where none starts.
+* Task runs of which nobody will say more are Crashed; those that have ended stay as they are.
 * A server forgets old flow runs, with their task runs, if its environment says so.
 """
 
@@ -32,9 +33,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.states import Completed, Running
 
 from flows.server.local_server import SERVER_SETTINGS, local_server
-from flows.server.records import wait_until_recorded
+from flows.server.records import SILENT, crash_the_silent, wait_until_recorded
 from optim.errors import ServerError
 
 USER = """
@@ -107,6 +109,19 @@ def test_the_dashboard_is_served_and_knows_its_api(server):
 
 def test_waiting_for_records_that_never_come_ends(server):
     assert wait_until_recorded(uuid4(), 1, patience_s=0.2) == 0
+
+
+def test_what_nobody_will_say_more_of_is_crashed(server):
+    with get_client(sync_client=True) as client:
+        flow_run = client.create_flow_run(twice)
+        running, completed = (
+            client.create_task_run(nothing, flow_run.id, str(state.type), state=state)
+            for state in (Running(), Completed())
+        )
+        crash_the_silent(flow_run.id)
+        states = [client.read_task_run(task_run.id).state for task_run in (running, completed)]
+    assert [state.name for state in states] == ["Crashed", "Completed"]
+    assert states[0].message == SILENT
 
 
 @pytest.mark.slow
