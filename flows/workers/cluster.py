@@ -208,6 +208,7 @@ def dask_setup(worker: Worker) -> None:
     _beat_less_often(worker)
     gc.freeze()  # what is loaded stays, and the garbage collector need not look at it again and again
     logging.getLogger("distributed").setLevel(logging.WARNING)
+    logging.getLogger("distributed.worker.state_machine").setLevel(logging.ERROR)  # warns of what is given up
     # In a flow run that Prefect itself has started, Prefect was imported before Dask set our environment.
     logging.getLogger("prefect.task_runs").setLevel(os.environ["PREFECT_LOGGING_LEVEL"])
     # One whose loss has leaked is replaced at 95% of its memory. At 80% Dask would have it take no more work, and wait
