@@ -26,7 +26,7 @@ def main() -> int:
     """Torture; 0: nothing was found."""
     parser = argparse.ArgumentParser(prog="make torture", description=__doc__)
     parser.add_argument("--kills", type=int, default=KILLS, help="how many at least")
-    parser.add_argument("--on-dask", type=int, help=f"how many of them on Dask  [default: {ON_DASK:.0%}]")
+    parser.add_argument("--on-dask", type=int, help=f"how many of them on Dask  [default: {ON_DASK:.0%}%]")
     parser.add_argument("--seed", type=int, default=secrets.randbits(32), help="of moments and victims")
     given = parser.parse_args()
     on_dask = round(given.kills * ON_DASK) if given.on_dask is None else given.on_dask
