@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from optim.journal import EvaluationRow, EventKind, EventRow, Journal, ValidationRow
 from optim.manager import Manager
@@ -42,6 +42,19 @@ class Recorder:
         self._clock = clock
         self.sequence = 0
         self.failures = 0
+
+    def go_on(self, sequence: int, failures: int, unwritten: Iterable[EventRow]) -> None:
+        """A replay has brought the manager to where it was.
+
+        Args:
+            sequence: How many inputs there were.
+            failures: How many evaluations had failed.
+            unwritten: Rows that were lost with the process before.
+        """
+        self.sequence = sequence
+        self.failures = failures
+        for row in unwritten:
+            self._journal.add_event(row)
 
     def evaluation(self, result: Evaluated, submit: Submit, submitted_s: float, is_late: bool) -> None:
         """An evaluation came back.

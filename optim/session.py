@@ -85,7 +85,6 @@ class Session:
         self.busy_s = 0.0
         self.workers = 1
         self.halted = ""
-        self._journal = journal
         self._recorder = Recorder(manager, journal, clock)
         self._listener = listener
         self._queue: OrderedDict[_Key, Submit] = OrderedDict()
@@ -141,12 +140,9 @@ class Session:
     def take_over(self, replayed: Replayed) -> None:
         """Go on where a replay of the journal has brought the manager; before `begin`."""
         self._to_accept = [PastAccepted(optimizer) for optimizer in replayed.accepted]
-        self._recorder.sequence = replayed.inputs
-        self._recorder.failures = replayed.failures
+        self._recorder.go_on(replayed.inputs, replayed.failures, replayed.unwritten)
         self._spent_s = replayed.spent_s
         self._interventions |= replayed.interventions
-        for row in replayed.unwritten:
-            self._journal.add_event(row)
         for submit in replayed.outstanding:
             key = (submit.optimizer, submit.call, submit.validates > 0)
             if key in replayed.cancelled:

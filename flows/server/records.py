@@ -20,6 +20,7 @@ ANSWER_S = 1.0
 """The least time in which a server must answer a question that is only for the dashboard's sake."""
 
 SILENT = "Nobody waits for it any more; what has come of it, if anything has, the store says."
+"""Why a task run is Crashed of which no more was heard."""
 
 
 def wait_until_recorded(flow_run_id: UUID, task_runs: int, patience_s: float = 10.0) -> int | None:
@@ -56,6 +57,7 @@ def crash_the_silent(flow_run_id: UUID) -> None:
     """Set to Crashed what the server takes for running when its flow run ends; nobody else would ever say more of it.
 
     It was given up, or its worker was killed before it could tell. One that does end later than that says so itself.
+    Of very many it sets as many as Prefect lists at once (200): this process has little time left.
     """
     with suppress(httpx.HTTPError), impatient_client(ANSWER_S) as client:
         for task_run in client.request("POST", "/task_runs/filter", json=_of(flow_run_id, "RUNNING")).json():

@@ -1,4 +1,4 @@
-"""The process of a local Prefect server; run as a script by `flows.server.local_server`, which holds the protocol.
+"""The process of a local Prefect server; a script. `flows.server.local_server` says what its locks mean.
 
 Arguments: the file descriptor of a listening socket, the lock of those who use the server, its own lock.
 """
