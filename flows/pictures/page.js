@@ -130,7 +130,7 @@
 
   function fitted(plot) {
     const { width, height } = plot._fullLayout;
-    const isFitting = width === plot.offsetWidth && height === plot.offsetHeight;
+    const isFitting = Math.abs(width - plot.offsetWidth) < 1 && Math.abs(height - plot.offsetHeight) < 1; // those are rounded
     if (plot.offsetHeight && !isFitting) Plotly.Plots.resize(plot);
   }
 

@@ -59,6 +59,11 @@ class Page:
 
     def move_to(self, evaluation: float, loss: float, plot: str, beside_px: int) -> None:
         """Move the mouse to a place of a plot, in the numbers of its axes, or a little to the right of it."""
+        fits = """
+            const plot = document.getElementById(arguments[0]), {width, height} = plot._fullLayout;
+            return Math.abs(width - plot.offsetWidth) < 1 && Math.abs(height - plot.offsetHeight) < 1;
+            """
+        self.wait(lambda: self.run(fits, plot))  # else it is drawn again, elsewhere, a moment later
         x, y = self.run(
             """
             const plot = document.getElementById(arguments[0]), {xaxis, yaxis} = plot._fullLayout;
