@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
@@ -164,14 +164,11 @@ def local_cluster(**kwargs: Any) -> LocalWorkers:
 
 
 def _started(kwargs: dict[str, Any]) -> LocalWorkers:
-    cluster = None
-    try:
+    with ExitStack() as interrupted:
         with _undisturbed():  # half a cluster could not be closed
             cluster = LocalWorkers(**kwargs)  # type: ignore[no-untyped-call]
-    except BaseException:
-        if cluster:
-            cluster.close()
-        raise
+            interrupted.callback(cluster.close)
+        interrupted.pop_all()
     return cluster
 
 
