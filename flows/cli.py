@@ -113,9 +113,17 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        code = 130
+        code = _interrupted()
     except ShoalError as error:
         click.echo(printable(f"shoal: {error}"), err=True)
         code = exit_code(error)
+    except ValueError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # one inside pydantic's serializer
+            raise
+        code = _interrupted()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupted() -> int:
+    click.echo("interrupted", err=True)
+    return 130

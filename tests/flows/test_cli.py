@@ -14,12 +14,13 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import pydantic
 import pytest
 import xarray as xr
 from click.testing import CliRunner
 
 import tasks
-from flows.cli import exit_code, shoal
+from flows.cli import exit_code, main, shoal
 from flows.lanes.interruption import interruptible
 from optim.errors import RunLockedError, ShoalError
 
@@ -322,6 +323,22 @@ def slow_run(place, *before, **options):
     shown = show("x")
     assert shown["status"] == "paused"
     assert shown["evaluations"] == (place / "started").stat().st_size >= 20
+
+
+class _InterruptedModel(pydantic.BaseModel):
+    number: int = 1
+
+    @pydantic.field_serializer("number")
+    def _interrupt(self, number: int) -> int:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_that_pydantic_wraps_is_still_one(monkeypatch, capsys):
+    monkeypatch.setattr(shoal, "main", lambda **_: _InterruptedModel().model_dump())
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
