@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Any
 
@@ -107,6 +108,10 @@ def exit_code(error: ShoalError) -> int:
 
 def main() -> None:
     """Run the command line; errors are one message, never a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # as standard error, where a locale has few characters
     try:
         code: Any = shoal.main(standalone_mode=False)
     except click.ClickException as error:

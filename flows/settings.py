@@ -15,6 +15,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
@@ -49,6 +50,10 @@ class EvaluationSettings(Options):
     """Evaluate in a process of its own beside each worker, which may crash without harm."""
 
 
+LEAST_MEMORY = ByteSize(200 * 1024**2)
+"""What a local worker takes that has evaluated nothing, and a little more: Dask ends one that comes near its limit."""
+
+
 class ClusterSettings(Options):
     """Dask workers: local ones by default; or those of a running scheduler; or of any cluster class."""
 
@@ -70,6 +75,16 @@ class ClusterSettings(Options):
     """User code, files and folders in the folder of the run file, that is sent to the workers."""
     adapt: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the cluster's `adapt`, as `minimum` and `maximum`: workers come and go with the work."""
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _check_memory_limit(cls, limit: ByteSize | None) -> ByteSize | None:
+        if limit is not None and limit < LEAST_MEMORY:
+            raise ValueError(
+                f"{limit.human_readable()} is not enough: a worker takes nearly"
+                f" {LEAST_MEMORY.human_readable()} before it evaluates anything; give a unit, as in 4GiB"
+            )
+        return limit
 
     @model_validator(mode="after")
     def _check_combination(self) -> Self:

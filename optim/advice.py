@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from optim.combination import Combination
+from optim.exit_conditions.max_optimizers_converged import MaxOptimizersConverged
+from optim.exit_conditions.stops_after_convergence import StopsAfterConvergence
 from optim.generators.list import List
 from optim.generators.single_point import SinglePoint
 from optim.selectors.cycle import Cycle
@@ -30,16 +31,21 @@ def _twins(strategy: Strategy) -> Iterator[Contradiction]:
         points = len(generator.points)
     else:
         return
-    # A Cycle and a List go round together: what they give repeats after their least common multiple.
-    blocks = len(strategy.optimizers) if isinstance(strategy.optimizer_selector, Cycle) else 1
-    different = math.lcm(points, blocks)
-    twins = [block.title for block in strategy.optimizers if block.is_deterministic]
-    if twins and parallel > different:
-        yield Contradiction(
-            ("generator",),
-            f"{generator.type_name()} gives {points} starting point{'s' * (points > 1)} to {parallel} parallel"
-            f" optimizers; two {twins[0]} that start at one point do the same",
-        )
+    blocks = strategy.optimizers
+    if not isinstance(strategy.optimizer_selector, Cycle):  # any of them may come at any time
+        blocks = tuple(block for block in blocks if block.is_deterministic)[:1]
+    begun = set()
+    for number in range(parallel if blocks else 0):  # a Cycle and a List go round together
+        block = blocks[number % len(blocks)]
+        alike = number % points, block.type_name(), block.model_dump_json(exclude={"label"})
+        if block.is_deterministic and alike in begun:
+            yield Contradiction(
+                ("generator",),
+                f"{generator.type_name()} gives {points} starting point{'s' * (points > 1)} to {parallel}"
+                f" parallel optimizers; two {block.title} that start at one point do the same",
+            )
+            return
+        begun.add(alike)
 
 
 def _short_windows(strategy: Strategy, space: Space) -> Iterator[Contradiction]:
@@ -77,7 +83,12 @@ def _exit_conditions(strategy: Strategy) -> Iterator[Contradiction]:
                 ("exit_condition", place),
                 f"{condition.type_name()} is not part of exit_condition_boolean_combination",
             )
-    for place, reason in strategy.impossible_exits.items():
+    impossible = strategy.impossible_exits
+    if not any(block.may_converge for block in strategy.optimizers):
+        for place, condition in enumerate(conditions):
+            if isinstance(condition, MaxOptimizersConverged | StopsAfterConvergence):
+                impossible.setdefault(place, "none of the optimizers ever converges")
+    for place, reason in impossible.items():
         yield Contradiction(
             ("exit_condition", place), f"{conditions[place].printed} can never hold: {reason}"
         )

@@ -1,6 +1,10 @@
 """Every error that shoal raises on purpose; all derive from `ShoalError`."""
 
 
+class Interrupt(BaseException):
+    """Somebody wants to end what runs here: it goes past whoever catches what a loss raises."""
+
+
 class ShoalError(Exception):
     """Something a user can mend: the message says what was given, what is allowed and what to do."""
 

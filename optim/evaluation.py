@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from optim.errors import Interrupt
 from optim.outcome import Outcome
 from optim.problem import Loss
 
@@ -49,7 +50,7 @@ class LossResult(NamedTuple):
 
 
 def evaluate_loss(loss: Loss, x: ArrayLike) -> LossResult:
-    """Call a loss; nothing that it returns or raises gets past this, but interrupts.
+    """Call a loss; nothing that it returns or raises gets past this but `KeyboardInterrupt` and `Interrupt`.
 
     A copy of this process that the loss has made, by `os.fork`, ends here: it would go on as a second one of us.
 
@@ -62,7 +63,9 @@ def evaluate_loss(loss: Loss, x: ArrayLike) -> LossResult:
         returned = loss(np.array(x, dtype=np.float64))
         if type(returned) is not float:
             returned = _real_number(returned)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a loss may raise anything; the run goes on
+    except (KeyboardInterrupt, Interrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001  a loss may raise anything; the run goes on
         return LossResult(Outcome.EXCEPTION, NAN, _text_of(error), traceback.format_exc(), error)
     finally:
         if _copies != copies:

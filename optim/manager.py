@@ -7,12 +7,13 @@ whole truth, so feeding it the same events again gives the same run.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import numpy as np
 
-from optim.ask_tell import EndKind, Point
+from optim.ask_tell import End, EndKind, Point
 from optim.errors import UnknownCallError
 from optim.exiting import Exiting
 from optim.journal import EventKind
@@ -81,6 +82,7 @@ class Manager:
         self._obey(strategy)
         self._validated: dict[tuple[int, int], int] = {}
         self._hungry: list[Member] = []
+        self._starts: deque[Point] = deque()
         self._dropped: list[Submit] = []
         self._ends_without_loss = 0
         self._failure = ""
@@ -136,7 +138,7 @@ class Manager:
         elif isinstance(event, PauseRun):
             self._pause(Pause(f"paused by {event.by}"))
         elif isinstance(event, StartOptimizer):
-            self._spawn(self.space.to_unit(np.array(event.x)))
+            self._starts.append(self.space.to_unit(np.array(event.x)))
         if self.finish is None:
             self._commands += self._places.refill(self._state.evaluations, self._is_wanted)
             self._go_on()
@@ -152,7 +154,7 @@ class Manager:
         self._state.times_up.clear()
         self.pause = None
         is_first = not self._state.evaluations and not self._state.started and not self._places.out()
-        if is_first and self.strategy.baseline:
+        if is_first and self.strategy.baseline and self.finish is None:
             self._send(Submit(BASELINE, 1, self.space.initial, self.space.initial_point))
 
     def _evaluated(self, event: Evaluated) -> None:
@@ -221,7 +223,7 @@ class Manager:
                 self._tell(member)
 
     def _judge_baseline(self, event: Evaluated) -> None:
-        if event.outcome is not Outcome.OK and self.strategy.baseline != "tolerate":
+        if self.finish is None and event.outcome is not Outcome.OK and self.strategy.baseline != "tolerate":
             self._end_run(
                 Finish(
                     f"the loss at the initial values is not finite ({self._failure}); mend it, or set"
@@ -234,12 +236,8 @@ class Manager:
         while (point := member.tell_next()) is not None:
             if not member.is_probing:
                 self._state.move(member, point)
-            end = member.living.end
-            if end is not None:
-                kind = EventKind(end.kind)
-                if end.kind is EndKind.CONVERGED and member.best_loss == np.inf:
-                    kind = EventKind.GAVE_UP
-                self._end(member, kind, end.reason)
+            if member.living.end is not None:
+                self._end_by_itself(member, member.living.end)
                 return
             if not member.is_probing and self._is_stopped(member):
                 return
@@ -257,7 +255,7 @@ class Manager:
 
     def _go_on(self) -> None:
         while not self._is_over() and self._may_spawn():
-            self._spawn()
+            self._spawn(self._starts.popleft() if self._starts else None)
         if self.finish is None:
             hungry, self._hungry = self._hungry, []
             for member in hungry:
@@ -280,7 +278,7 @@ class Manager:
                     failed=True,
                 )
             )
-        elif not self._state.alive and not self._spawner.is_open(self._state):
+        elif not (self._state.alive or self._starts or self._spawner.is_open(self._state)):
             self._end_run(Finish(NOBODY_LEFT, conditions=tuple(self.exit_lines())))
         return self.finish is not None
 
@@ -289,9 +287,12 @@ class Manager:
         self._commands.append(pause)
 
     def _may_spawn(self) -> bool:
+        is_baseline_out = (BASELINE, 1) in self._places
+        if self._starts:  # what a person wants, no limit forbids
+            return not is_baseline_out
         return (
             self._state.alive < self.strategy.parallel_optimizers
-            and (BASELINE, 1) not in self._places
+            and not is_baseline_out
             and self.pause is None
             and self._spawner.is_open(self._state)
             and self._places.is_free(self._state.evaluations)
@@ -302,7 +303,7 @@ class Manager:
         self._state.add(member)
         self._commands.append(announce)
         if member.living.end is not None:
-            self._end(member, EventKind(member.living.end.kind), member.living.end.reason)
+            self._end_by_itself(member, member.living.end)
         self._hungry.append(member)
 
     def _ask(self, member: Member) -> None:
@@ -319,6 +320,12 @@ class Manager:
             self._commands.append(submit)
 
     # Ends
+
+    def _end_by_itself(self, member: Member, end: End) -> None:
+        kind = EventKind(end.kind)
+        if end.kind is EndKind.CONVERGED and member.best_loss == np.inf:
+            kind = EventKind.GAVE_UP
+        self._end(member, kind, end.reason)
 
     def _end(
         self, member: Member, kind: EventKind, reason: str, data: Mapping[str, str] = MappingProxyType({})

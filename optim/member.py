@@ -24,6 +24,7 @@ class Member:
         block: The settings that it was started from.
         living: The started algorithm.
         dimension: Of the unit cube.
+        generator: What gave its starting point.
         started_at: How many evaluations the run had when it was started.
 
     Attributes:
@@ -34,11 +35,18 @@ class Member:
     """
 
     def __init__(
-        self, number: int, block: Optimizer, living: AskTell, dimension: int, started_at: int = 0
+        self,
+        number: int,
+        block: Optimizer,
+        living: AskTell,
+        dimension: int,
+        generator: str = "",
+        started_at: int = 0,
     ) -> None:
         self.number = number
         self.type = block.type_name()
         self.title = block.title
+        self.generator = generator
         self.started_at = started_at
         self.living = living
         self.is_alive = True

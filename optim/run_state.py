@@ -12,7 +12,7 @@ from optim.descent import Descent
 from optim.losses import Losses
 from optim.member import Member
 from optim.randomness import Streams
-from optim.views import Best
+from optim.views import Best, Starts
 
 
 class RunState:
@@ -36,11 +36,16 @@ class RunState:
         self.validations = Losses()
         self.times_up: set[str] = set()
         self._anchors = np.full((8, dimension), np.nan)
+        self._starts: dict[str, Starts] = {}
 
     @property
     def started(self) -> int:
         """How many optimizers were started."""
         return len(self.optimizers)
+
+    def starts(self, generator: str) -> Starts:
+        """What that type of generator has started."""
+        return self._starts.get(generator, Starts())
 
     @property
     def converged(self) -> int:
@@ -61,6 +66,7 @@ class RunState:
         """A new optimizer lives."""
         self.optimizers.append(member)
         self.alive += 1
+        self._starts[member.generator] = Starts(self.starts(member.generator).number + 1, member.started_at)
         if len(self.optimizers) > len(self._anchors):
             self._anchors = np.concatenate([self._anchors, np.full_like(self._anchors, np.nan)])
 

@@ -60,7 +60,7 @@ class Spawner:
             generator = strategy.generator.type_name()
             point = strategy.generator.point(space, run, self._streams.stream("generator", number))
         living = self._living(block, number, point)
-        member = Member(number, block, living, space.dimension, run.evaluations)
+        member = Member(number, block, living, space.dimension, generator, run.evaluations)
         x = space.to_physical(point)
         values = ", ".join(f"{name}={value:.6g}" for name, value in space.named(x).items())
         data = {

@@ -33,6 +33,18 @@ class Best(NamedTuple):
     point: NDArray[np.float64]
 
 
+class Starts(NamedTuple):
+    """What a generator has started.
+
+    Attributes:
+        number: How many optimizers.
+        latest_at: How many evaluations the run had when the latest was started; -1: there is none.
+    """
+
+    number: int = 0
+    latest_at: int = -1
+
+
 class LossesView(Protocol):
     """Losses in the order in which they arrived; inf where one was not finite."""
 
@@ -119,6 +131,9 @@ class RunView(Protocol):
     @property
     def started(self) -> int:
         """How many optimizers were started."""
+
+    def starts(self, generator: str) -> Starts:
+        """The same for one type of generator; what people start by hand, none has started."""
 
     @property
     def converged(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
+from importlib.machinery import PathFinder
 from typing import Any
 
 from optim.errors import ProblemError
@@ -32,7 +33,8 @@ def load(entry_point: str, folder: str | None = None) -> Any:
         try:
             found = getattr(found, name)
         except AttributeError:
-            raise ProblemError(f"module {module_name!r} has no attribute {attribute!r}") from None
+            where = _where(module_name, folder)
+            raise ProblemError(f"module {module_name!r} has no attribute {attribute!r}{where}") from None
     return found
 
 
@@ -52,8 +54,20 @@ def load_loss(entry_point: str, folder: str | None = None) -> Loss:
     if not callable(loss):
         raise ProblemError(
             f"{entry_point!r} is of type {type(found).__name__}; it must be a Problem or a function of x"
+            f"{_where(entry_point.partition(':')[0], folder)}"
         )
     return loss
+
+
+def _where(module_name: str, folder: str | None) -> str:
+    """Which file an imported module is, and whether the user may have meant another one; empty: it has none."""
+    package = module_name.partition(".")[0]
+    file = getattr(sys.modules[package], "__file__", None)
+    found = f"; it is {file or 'a part of Python'}"
+    hidden = PathFinder.find_spec(package, [folder]) if folder is not None else None
+    if hidden is None or hidden.origin in (None, file):
+        return found
+    return f"{found}, which goes before {hidden.origin}: give that another name"
 
 
 def _import(name: str, folder: str | None) -> Any:

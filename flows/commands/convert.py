@@ -25,6 +25,7 @@ def command(source: Path, target: Path, to: Format | None, force: bool) -> None:
 
     The settings stay the same in every direction; comments are not kept. With - as TARGET the text is printed.
     """
+    from flows.named_files import check_free, replace_file
     from flows.run_files.faults import located
     from flows.run_files.reading import format_of, read_settings
     from flows.run_files.writing import run_text
@@ -35,15 +36,7 @@ def command(source: Path, target: Path, to: Format | None, force: bool) -> None:
     if str(target) == "-":
         click.echo(text, nl=False)
     else:
-        _write(target, text, force)
+        if not force:
+            check_free(target)
+        replace_file(target, text.encode())
         click.echo(f"{source} is now also {target}; comments were not kept.")
-
-
-def _write(target: Path, text: str, force: bool) -> None:
-    try:
-        with target.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise click.UsageError(f"{target} exists; --force overwrites it") from None
-    except OSError as error:
-        raise click.UsageError(f"{target} cannot be written: {error.strerror}") from None

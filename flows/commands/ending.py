@@ -6,6 +6,7 @@ import click
 
 from flows.reports.report import report, wide_console
 from flows.reports.summary import summarize
+from flows.run.location import command_on, shown
 from flows.run.opened import RunResult
 from optim.store import RunFolder, open_run
 
@@ -20,9 +21,9 @@ def end(result: RunResult, quiet: bool) -> int:
         summary = summarize(result.name, open_run(folder.store))
         wide_console().print(report(summary))
         if folder.picture.exists():
-            click.echo(f"Losses: {folder.picture}")
+            click.echo(f"Losses: {shown(folder.picture)}")
         else:
-            click.echo(f"To look at the losses: shoal plot {result.name}")
+            click.echo(f"To look at the losses: {command_on(folder, 'plot')}")
         if result.status == "paused":
-            click.echo(f"To go on: shoal resume {result.name}")
+            click.echo(f"To go on: {command_on(folder, 'resume')}")
     return INTERRUPTED if result.is_interrupted else CODES[result.status]

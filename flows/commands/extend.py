@@ -23,8 +23,9 @@ def command(name: str, overrides: tuple[str, ...], location: str | None) -> None
     parameters and the seed cannot. The change is kept in the run; another one takes it back.
     """
     from flows.run.extension import extend
-    from flows.run.location import runs_location
+    from flows.run.location import command_on, runs_location
     from optim.store import RunFolder
 
-    extend(RunFolder.find(runs_location(location), name), overrides)
-    click.echo(f"{name}: changed. To go on: shoal resume {name}")
+    folder = RunFolder.find(runs_location(location), name)
+    extend(folder, overrides)
+    click.echo(f"{name}: changed. To go on: {command_on(folder, 'resume')}")

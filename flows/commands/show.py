@@ -24,7 +24,7 @@ def command(name: str, as_json: bool, number: int | None, location: str | None) 
     """
     from flows.reports.report import optimizer_report, report, wide_console
     from flows.reports.summary import summarize
-    from flows.run.location import runs_location
+    from flows.run.location import command_on, runs_location
     from flows.server.crashed import mark_crashed
     from optim.store import RunFolder, open_run
 
@@ -46,7 +46,9 @@ def command(name: str, as_json: bool, number: int | None, location: str | None) 
     if summary.status == "running" and not folder.is_locked:
         if not as_json:
             console.print(
-                f"The process that worked on it is gone; go on with: shoal resume {name}", style="yellow"
+                f"The process that worked on it is gone; go on with: {command_on(folder, 'resume')}",
+                style="yellow",
+                soft_wrap=True,
             )
         mark_crashed([folder])
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from flows.reports.from_store import StoreSource
+    from optim.store import RunFolder
 
 
 @click.command("watch")
@@ -60,7 +61,7 @@ def command(name: str, location: str | None, interval: float, once: bool) -> Non
             click.echo(f"{name} goes on without you.", err=True)
             raise
     console.print(Drawing(source.snapshot, below=4))
-    for line in _ending(name, source):
+    for line in _ending(name, source, folder):
         console.print(line, soft_wrap=True)
     if source.state == GONE and folder is not None:
         mark_crashed([folder])
@@ -94,11 +95,12 @@ def _print_lines(source: StoreSource, interval_s: float) -> None:
         source.look()
 
 
-def _ending(name: str, source: StoreSource) -> Iterator[Text]:
+def _ending(name: str, source: StoreSource, folder: RunFolder | None) -> Iterator[Text]:
     """How it ended, and how to go on."""
     from rich.text import Text
 
     from flows.reports.from_store import GONE
+    from flows.run.location import command_on
 
     if source.state == GONE:
         yield Text("The process that worked on it is gone.", "yellow")
@@ -106,4 +108,4 @@ def _ending(name: str, source: StoreSource) -> Iterator[Text]:
         verb = "is" if source.state == "paused" else "has"
         yield Text(f"{name} {verb} {source.state}: {source.reason}".removesuffix(": "))
     if source.state in (GONE, "paused"):
-        yield Text(f"To go on: shoal resume {name}")
+        yield Text(f"To go on: {command_on(folder, 'resume') if folder else f'shoal resume {name}'}")

@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from optim.errors import Interrupt
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DRAIN_S = 15.0
 """How long after SIGTERM or SIGHUP a run waits for what is in flight; the rest of the 30 s is for the workers' end."""
@@ -29,7 +31,7 @@ STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 NOTICE = b"\nStopping when what is in flight has come back; a second time: at once.\n"
 
 
-class GivenUp(BaseException):
+class GivenUp(Interrupt):
     """The time is over; what runs in the main thread must end where it stands."""
 
 

@@ -16,13 +16,13 @@ def redraw(folder: Path) -> None:
         StoreError: There is no run, or it is damaged.
         ExportError: The page cannot be written.
     """
-    from flows.pictures.files import replace_picture
+    from flows.named_files import replace_file
     from flows.pictures.page import page
     from flows.pictures.reading import read_picture
     from optim.store import RunFolder, open_run
 
     run = RunFolder(folder)
-    replace_picture(run.picture, page(read_picture(run.name, open_run(run.store))).encode())
+    replace_file(run.picture, page(read_picture(run.name, open_run(run.store))).encode())
 
 
 if __name__ == "__main__":

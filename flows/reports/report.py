@@ -134,7 +134,7 @@ def _detail_parts(detail: OptimizerDetail) -> Iterator[RenderableType]:
     label = "" if detail.label == detail.type else f" ({detail.label})"
     yield Text(f"Optimizer {detail.number}: {detail.type}{label}", style="bold")
     settings = [
-        f"{key}: {json.dumps(value)}"
+        f"{key}: {json.dumps(value, ensure_ascii=False)}"
         for key, value in detail.settings.items()
         if key not in ("type", "label")
     ]

@@ -48,7 +48,8 @@ def extend(folder: RunFolder, overrides: Sequence[str]) -> RunSettings:
         evaluations = reader.size(EVALUATIONS)
         with RunWriter.resume(folder.store) as writer:
             writer.add_event(EventRow(inputs, evaluations, EventKind.SETTINGS_CHANGED, text=text, data=data))
-            writer.set_attributes(status="paused", reason=f"the settings were changed: {text}")
+            reason = f"the settings were changed: {text}"
+            writer.set_attributes(status="paused", reason=reason, exit_conditions="")
     return after
 
 

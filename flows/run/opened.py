@@ -20,7 +20,7 @@ from flows.reports.log import log_decision, log_end, run_log
 from flows.reports.outlook import Outlook
 from flows.run.inbox import Inbox
 from flows.run.kernel import one_thread
-from flows.run.location import runs_location
+from flows.run.location import runs_location, shown
 from flows.run.provenance import check_modules, provenance, this_process
 from flows.run.stored import replayed_run
 from flows.settings import RunSettings
@@ -217,6 +217,7 @@ def _opened_store(
                 writer.set_attributes(
                     status="running",
                     reason="",
+                    exit_conditions="",
                     replay_difference=difference,
                     **_session_attributes(request, earlier),
                 )
@@ -247,12 +248,12 @@ def _opened_store(
 def _log_beginning(request: RunRequest, run: OpenRun, replayed: Replayed | None) -> None:
     manager, folder, logger = run.session.manager, run.folder, run.logger
     if replayed is None:
-        logger.info("Run %s in %s, seed %d", folder.name, folder.path, manager.seed)
+        logger.info("Run %s in %s, seed %d", folder.name, shown(folder.path), manager.seed)
     else:
         logger.info(
             "Run %s in %s goes on after %d evaluations; %d that were asked for are sent now",
             folder.name,
-            folder.path,
+            shown(folder.path),
             manager.run.evaluations,
             len(replayed.outstanding) - len(replayed.cancelled),
         )

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from flows.run.inbox import leave_wish
-from flows.run.location import runs_location
+from flows.run.location import command_on, runs_location
 from flows.run.provenance import this_person
 from optim.errors import SpaceError, SteeringError
 from optim.journal import EventKind
@@ -79,7 +79,7 @@ def ask(folder: RunFolder, wish: Intervention) -> None:
     path = leave_wish(folder, wish)
     if folder.holder() is None:
         click.echo(
-            f"Nobody works on {folder.name} now; it is done when the run goes on: shoal resume {folder.name}"
+            f"Nobody works on {folder.name} now; it is done when the run goes on: {command_on(folder, 'resume')}"
         )
         return
     deadline_s = time.monotonic() + PATIENCE_S

@@ -213,6 +213,8 @@ def _message(detail: ErrorDetails, location: _Location, spell: Callable[[str], s
             return f"has no type; allowed are {', '.join(catalogue(location.inside))}"
         case "literal_error":
             return f"given {given!r}; allowed are {context['expected']}"
+        case "tuple_type":
+            return f"given {_short(given)}; input should be a list, in brackets"
         case "value_error":
             return str(context["error"])
         case _:

@@ -84,7 +84,7 @@ def parse(path: FilePath) -> RunFile:
         InvalidSettingsError: It cannot be read, or is not in the format that its suffix says.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InvalidSettingsError(str(path), [Fault("", "", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError:

@@ -22,6 +22,6 @@ class Incumbent(Generator):
     def point(self, space: Space, run: RunView, rng: np.random.Generator) -> Point:
         """See the class."""
         best = run.best
-        if best is None or not best.optimizer or run.optimizers[-1].started_at >= best.evaluation:
+        if best is None or not best.optimizer or run.starts(self.type_name()).latest_at >= best.evaluation:
             return rng.random(space.dimension)
         return best.point.copy()

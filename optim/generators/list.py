@@ -26,7 +26,8 @@ class List(Generator):
 
     def point(self, space: Space, run: RunView, rng: np.random.Generator) -> Point:
         """See the class."""
-        return space.to_unit(_values(self.points[run.started % len(self.points)], space))
+        turn = run.starts(self.type_name()).number % len(self.points)
+        return space.to_unit(_values(self.points[turn], space))
 
     def fault(self, space: Space) -> str:
         """Points must have the parameters of the space, and lie within its bounds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
@@ -29,6 +29,8 @@ class AdaptiveRateMonteCarlo(Optimizer):
     Source: Cosseddu & Infante, J. Chem. Theory Comput. 13, 297 (2017); the rules are those that Auto-FOX
     documents, with the first trial judged like any other.
     """
+
+    may_converge: ClassVar[bool] = False
 
     phi: PositiveFloat = 1.0
     """By how much a loss may rise in a step, at first; in units of the loss."""

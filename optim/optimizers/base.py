@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ class Optimizer(Policy, ABC):
 
     A new one is one file in this folder with a subclass that has `steps` and `warm_up`.
     """
+
+    may_converge: ClassVar[bool] = True
+    """Whether it has criteria of convergence; one without only gives up, or is stopped."""
 
     label: str = ""
     """A name for this block, for tables, plots and `OptimizerType`; empty: the type's own."""

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator
@@ -67,6 +67,8 @@ class Nevergrad(Optimizer):
 
     Source: Rapin & Teytaud, Nevergrad: a gradient-free optimization platform (2018).
     """
+
+    may_converge: ClassVar[bool] = False
 
     algorithm: str = Field(default="OnePlusOne", validate_default=True)
     """By nevergrad's name, as `OnePlusOne`, `TwoPointsDE`, `PSO`, `CMA` or `TBPSA`. Those that pick other algorithms

@@ -28,7 +28,8 @@ class ValueAnnealing(Stopper):
         best = run.best
         if best is None or best.loss == 0 or best.optimizer == optimizer.number:
             return NO
-        ratio = abs((optimizer.best_loss - best.loss) / best.loss)
+        lowest = optimizer.losses.lowest_until(optimizer.calls)
+        ratio = abs((lowest - best.loss) / best.loss)
         if ratio == 0:
             return NO
         chance = 1 - (1 - self.critical_stop_chance) ** ratio if ratio < math.inf else 1.0
@@ -36,5 +37,5 @@ class ValueAnnealing(Stopper):
         return Verdict(
             draw < chance,
             "its best {:.6g} against {:.6g} gave a chance of {:.3g}; drew {:.3g}",
-            (optimizer.best_loss, best.loss, chance, draw),
+            (lowest, best.loss, chance, draw),
         )

@@ -29,7 +29,7 @@ class RunFolder:
     """`LOCATION/NAME/`. Make one with `create` or `find`.
 
     Attributes:
-        path: The folder.
+        path: The folder; absolute, as a loss may change the working directory.
     """
 
     path: Path
@@ -60,7 +60,7 @@ class RunFolder:
             RunNameError: The name is not allowed.
             StoreError: The file system refused.
         """
-        place = Path(location)
+        place = Path(location).absolute()
         try:
             place.mkdir(parents=True, exist_ok=True)
             folder = cls(_make(place, problem, name, numbers_taken))
@@ -77,7 +77,7 @@ class RunFolder:
         Raises:
             RunNameError: The name is not allowed, or there is no such run.
         """
-        folder = cls(Path(location) / _checked(name))
+        folder = cls(Path(location).absolute() / _checked(name))
         if not (folder.run_file.is_file() and folder.has_begun):
             raise RunNameError(f"there is no run {name!r} in {location}")
         return folder
@@ -161,7 +161,9 @@ def store_of(location: str, name: str) -> tuple[str, RunFolder | None]:
 
 def list_runs(location: str | os.PathLike[str]) -> list[RunFolder]:
     """The runs of a location, by name; none if it does not exist."""
-    folders = [RunFolder(run_file.parent) for run_file in sorted(Path(location).glob("*/run.toml"))]
+    folders = [
+        RunFolder(run_file.parent) for run_file in sorted(Path(location).absolute().glob("*/run.toml"))
+    ]
     return [folder for folder in folders if folder.has_begun]
 
 
@@ -200,8 +202,7 @@ def _is_leftover(folder: RunFolder) -> bool:
         path.name for path in (folder.run_file, folder.inbox, folder.store, folder.log, folder.path / _LOCK)
     }
     return (
-        folder.run_file.is_file()
-        and {entry.name.removesuffix(PARTIAL) for entry in folder.path.iterdir()} <= ours
+        {entry.name.removesuffix(PARTIAL) for entry in folder.path.iterdir()} <= ours
         and not folder.has_begun
         and not folder.is_locked
     )

@@ -100,14 +100,19 @@ class OptimizersView:
         """
         self._start([row for row in events if row.kind is EventKind.SPAWN])
         for row in events:
-            if row.kind in END_KINDS and row.optimizer > 0:
-                index = row.optimizer - 1
-                self._table.set("end", index, row.kind.value)
-                self._table.set("reason", index, row.text)
-                self._table.set("verdicts", index, stop_verdicts(row))
-                self._table.set("end_evaluation", index, row.evaluation)
+            if row.optimizer > 0 and row.kind in END_KINDS:
+                self._set_end(row.optimizer, row.kind.value, row.text, stop_verdicts(row), row.evaluation)
+            elif row.optimizer > 0 and row.kind is EventKind.GOES_ON:
+                self._set_end(row.optimizer, "", "", "", -1)
         if evaluations:
             self._count(first_number, evaluations)
+
+    def _set_end(self, optimizer: int, end: str, reason: str, verdicts: str, evaluation: int) -> None:
+        index = optimizer - 1
+        self._table.set("end", index, end)
+        self._table.set("reason", index, reason)
+        self._table.set("verdicts", index, verdicts)
+        self._table.set("end_evaluation", index, evaluation)
 
     def _start(self, rows: Sequence[EventRow]) -> None:
         if not rows:

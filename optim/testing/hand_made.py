@@ -43,12 +43,14 @@ class Track(NamedTuple):
         points: In the unit cube, one for each loss; by default all at the origin of a plane.
         is_alive: Whether it still runs.
         warm_up: How many calls it needs before stoppers judge it.
+        generator: The type of what gave its starting point.
     """
 
     losses: Sequence[float]
     points: Sequence[Sequence[float]] = ()
     is_alive: bool = True
     warm_up: int = 0
+    generator: str = ""
 
 
 def hand_made_run(*tracks: Track, dimension: int = 2) -> RunState:
@@ -63,7 +65,8 @@ def hand_made_run(*tracks: Track, dimension: int = 2) -> RunState:
             points=tuple(tuple(map(float, point)) for point in (*points[1:], first)),
             warm_up_calls=track.warm_up,
         )
-        member = Member(number, block, block.start(Start(first, np.random.default_rng(0))), dimension)
+        living = block.start(Start(first, np.random.default_rng(0)))
+        member = Member(number, block, living, dimension, track.generator, run.evaluations)
         run.add(member)
         for loss in track.losses:
             (point,) = member.ask().points

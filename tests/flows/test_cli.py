@@ -7,6 +7,7 @@ help needs no heavy imports.
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -209,6 +210,58 @@ def test_runs_go_where_they_are_told(place, monkeypatch):
     call("run", "run.toml", "--local", "-q", "--name", "y")
     assert (place / "by_environment/y/run.zarr").is_dir()
     assert "y" in call("list")[1]
+
+
+WANDERING = """\
+import os
+import tempfile
+import time
+
+
+def back(x):
+    with tempfile.TemporaryDirectory() as folder:
+        before = os.getcwd()
+        os.chdir(folder)
+        try:
+            time.sleep(0.05)  # the store is written meanwhile
+            return float((x**2).sum())
+        finally:
+            os.chdir(before)
+
+
+def away(x):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+    return float((x**2).sum())
+"""
+
+
+@pytest.mark.parametrize("loss", ["back", "away"])
+def test_a_loss_that_changes_the_working_directory_leaves_the_store_where_it_is(place, loss):
+    (place / "wandering.py").write_text(WANDERING)
+    changes = ("--set", f"problem=wandering:{loss}", "--set", "store.flush_s=0.01")
+    done = command("run", "run.toml", "--local", "--name", "w", *changes)
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0)
+    assert "Run w in runs/w, seed 3" in done.stderr
+    assert show("w")["evaluations"] == 60
+
+
+@pytest.mark.parametrize("is_default", [True, False])
+def test_what_the_end_says_to_type_finds_the_run(place, is_default, monkeypatch):
+    if is_default:
+        monkeypatch.setenv("SHOAL_LOCATION", "else where")
+    done = command("run", "run.toml", "--local", "--name", "w", "--location", "else where")
+    suggested = "shoal plot w" if is_default else "shoal plot w --location 'else where'"
+    assert f"To look at the losses: {suggested}\n" in done.stdout
+    assert call(*shlex.split(suggested)[1:])[0] == 0
+
+
+def test_a_locale_of_few_characters_shows_the_others_escaped(place):
+    (place / "run.toml").write_text(RUN_FILE.replace('"a"', '"\N{GREEK SMALL LETTER BETA}"'))
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = command("run", "run.toml", "--local", "--name", "w", env=environment)
+    assert done.returncode == 0
+    assert "\\u03b2" in done.stdout
 
 
 def test_set_overrides_the_run_file(place):

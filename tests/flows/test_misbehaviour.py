@@ -169,6 +169,8 @@ def test_a_problem_that_has_no_name_cannot_be_isolated():
     [
         ({"memory_limit": "1GB", "kwargs": {"memory_limit": "2GB"}}, {}, "leave one of them out"),
         ({"memory_limit": "much"}, {}, "could not parse value and unit"),
+        ({"memory_limit": 4}, {}, r"4B is not enough: .* give a unit, as in 4GiB"),
+        ({"memory_limit": "100MiB"}, {}, "100.0MiB is not enough: a worker takes nearly 200.0MiB"),
         ({}, {"timeout_s": 0.0}, "greater than 0"),
         ({}, {"retries": -1}, "greater than or equal to 0"),
     ],

@@ -109,7 +109,8 @@ def test_a_finished_run_is_left_as_it_is(place):
 def test_a_larger_budget_later_is_a_larger_budget_from_the_start(place):
     call("run", "run.toml", "--local", "--name", "one", "-q")
     call("extend", "one", "--set", "exit_condition.1.max=200")
-    assert json.loads(call("show", "one", "--json").output)["status"] == "paused"
+    shown = json.loads(call("show", "one", "--json").output)
+    assert (shown["status"], shown["exit_conditions"]) == ("paused", "")
     assert call("resume", "one", "-q").return_value == 0
     call("run", "run.toml", "--local", "--name", "whole", "-q", "--set", "exit_condition.1.max=200")
     assert rows("one") == rows("whole")

@@ -13,9 +13,11 @@ from optim.advice import advice
 from optim.exit_conditions.max_optimizers_converged import MaxOptimizersConverged
 from optim.exit_conditions.max_optimizers_stopped import MaxOptimizersStopped
 from optim.exit_conditions.max_total_function_calls import MaxTotalFunctionCalls
+from optim.exit_conditions.stops_after_convergence import StopsAfterConvergence
 from optim.generators.list import List
 from optim.generators.random import Random
 from optim.generators.single_point import SinglePoint
+from optim.optimizers.adaptive_rate_monte_carlo import AdaptiveRateMonteCarlo
 from optim.optimizers.cmaes import CMAES
 from optim.optimizers.scipy import Scipy
 from optim.problems.lj_argon import problem
@@ -68,6 +70,9 @@ def row(count):
         (SinglePoint(), [Scipy(algorithm="dual_annealing")], 9, False),
         (SinglePoint(), [SIMPLEX, CMAES()], 2, False),
         (SinglePoint(), [SIMPLEX, CMAES()], 3, True),
+        (SinglePoint(), [SIMPLEX, SIMPLEX], 2, True),
+        (SinglePoint(), [SIMPLEX, Scipy(label="again")], 2, True),
+        (SinglePoint(), [SIMPLEX, Scipy(tolerance=1e-3)], 2, False),
         (Random(), [SIMPLEX], 9, False),
         (row(3), [SIMPLEX], 3, False),
         (row(3), [SIMPLEX], 4, True),
@@ -108,6 +113,17 @@ def test_a_window_must_be_longer_than_two_look_rounds(dimension, stopper):
     assert f"{enough} or more" in message
     for window in (enough, enough + 1):
         assert advised(dimension, stoppers=[stopper(number_of_function_calls=window)]) == []
+
+
+@pytest.mark.parametrize(
+    ("optimizers", "is_impossible"),
+    [([AdaptiveRateMonteCarlo()], True), ([AdaptiveRateMonteCarlo(), SIMPLEX], False), ([SIMPLEX], False)],
+)
+@pytest.mark.parametrize("condition", [MaxOptimizersConverged(), StopsAfterConvergence()])
+def test_a_convergence_is_not_to_be_waited_for_where_none_ever_comes(optimizers, is_impossible, condition):
+    found = advised(optimizers=optimizers, exit_conditions=[BUDGET, condition])
+    message = f"{condition.printed} can never hold: none of the optimizers ever converges"
+    assert found == ([(("exit_condition", 1), message)] if is_impossible else [])
 
 
 def test_stoppers_that_wait_for_no_look_round_may_be_short():

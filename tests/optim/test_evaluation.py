@@ -16,6 +16,7 @@ import sys
 import numpy as np
 import pytest
 
+from optim.errors import Interrupt
 from optim.evaluation import evaluate_loss
 from optim.outcome import Outcome
 
@@ -83,6 +84,8 @@ class SpeechlessError(Exception):
     [
         (SystemExit("SCF failed"), "SystemExit: SCF failed"),
         (SystemExit(), "SystemExit"),
+        (GeneratorExit("closed"), "GeneratorExit: closed"),
+        (BaseException("of its own"), "BaseException: of its own"),
         (SpeechlessError(), "SpeechlessError"),
         (ValueError("caf\udce9"), "ValueError: caf\\udce9"),
         (ValueError("x" * 9999), f"ValueError: {'x' * 3988} ... (10011 characters)"),
@@ -94,6 +97,15 @@ def test_whatever_is_raised_has_a_text_that_can_be_kept(raised, text):
 
     result = evaluate_loss(loss, [1.0])
     assert (result.outcome, result.text, result.error) == (Outcome.EXCEPTION, text, raised)
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, Interrupt])
+def test_interrupts_pass(interrupt):
+    def loss(x):
+        raise interrupt
+
+    with pytest.raises(interrupt):
+        evaluate_loss(loss, [1.0])
 
 
 @pytest.mark.filterwarnings(
@@ -118,15 +130,6 @@ def test_an_exception_without_a_message_is_still_named():
         raise ArithmeticError
 
     assert evaluate_loss(loss, [1.0]).text == "ArithmeticError"
-
-
-@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, GeneratorExit])
-def test_interrupts_pass(interrupt):
-    def loss(x):
-        raise interrupt
-
-    with pytest.raises(interrupt):
-        evaluate_loss(loss, [1.0])
 
 
 def test_the_loss_gets_an_array_of_its_own():

@@ -7,6 +7,7 @@ ended; each validation is of an evaluated point; the same events give the same c
 """
 
 import math
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from optim.messages import (
     Evaluated,
     Finish,
     SessionStart,
+    SettingsChanged,
     Submit,
     TimeUp,
     Validated,
@@ -36,6 +38,7 @@ from optim.optimizers.base import Optimizer
 from optim.outcome import Outcome
 from optim.selectors.chain import Chain
 from optim.space import Parameter, Space
+from optim.steering import StartOptimizer, StopRun
 from optim.stoppers.base import Stopper
 from optim.stoppers.current_function_value_unmoving import CurrentFunctionValueUnmoving
 from optim.stoppers.max_function_calls import MaxFunctionCalls
@@ -44,6 +47,7 @@ from optim.strategy import Strategy
 from optim.verdict import Verdict
 
 SPACE = Space([Parameter(name=name, initial=0.0, lower=-1.0, upper=3.0) for name in "ab"])
+WISH = {"id": "1" * 32, "by": "ada", "at": datetime(2026, 1, 2, tzinfo=UTC)}
 
 
 class Wanderer(Optimizer):
@@ -276,6 +280,12 @@ def test_only_one_that_saw_a_finite_loss_has_converged(end, loss, kind):
     assert hand.kinds(1)[-1] is kind
 
 
+def test_one_that_ends_before_its_first_point_has_not_converged():
+    hand = ByHand(optimizers=[Wanderer(generations=0), Wanderer()])
+    assert hand.kinds(1) == [EventKind.SPAWN, EventKind.GAVE_UP]
+    assert hand.run.converged == 0
+
+
 def test_one_that_crashed_keeps_its_traceback_and_the_run_goes_on():
     hand = ByHand(optimizers=[Wanderer(end="crashed"), Wanderer()])
     assert hand.kinds(1)[-1] is EventKind.CRASHED
@@ -473,6 +483,34 @@ def test_a_baseline_that_is_not_finite_ends_the_run_unless_tolerated():
     tolerant = ByHand(baseline="tolerate")
     tolerant.answer(0, 1, loss=math.nan, outcome=Outcome.NONFINITE)
     assert tolerant.finish is None
+
+
+def test_a_baseline_that_comes_back_after_the_end_decides_nothing():
+    hand = ByHand(baseline=True)
+    hand.feed(StopRun(**WISH))
+    hand.answer(0, 1, loss=math.nan, outcome=Outcome.EXCEPTION)
+    assert hand.manager.finish == Finish("stopped by ada")
+    assert hand.kinds(-1) == [EventKind.EXIT]
+
+
+def test_a_baseline_that_was_dropped_at_the_end_is_asked_once_more_when_the_run_goes_on():
+    hand = ByHand(baseline=True)
+    hand.feed(StopRun(**WISH))
+    hand.drop(0, 1)
+    hand.feed(SessionStart())
+    assert not hand.outstanding
+    hand.feed(SettingsChanged(hand.strategy))
+    hand.feed(SessionStart())
+    assert list(hand.outstanding) == [(0, 1)]
+
+
+def test_a_start_by_hand_waits_for_the_baseline():
+    hand = ByHand(baseline=True)
+    hand.feed(StartOptimizer(**WISH, x=(1.0, 1.0)))
+    assert list(hand.outstanding) == [(0, 1)]
+    hand.answer(0, 1)
+    assert sorted(hand.outstanding) == [(1, 1)]
+    assert "(by hand)" in hand.announced[0].text
 
 
 def test_a_run_in_which_nothing_works_fails():

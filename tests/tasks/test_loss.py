@@ -8,6 +8,7 @@ Invariants:
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -34,6 +35,7 @@ number = 7
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "fits_of_a_user", raising=False)
     load.cache_clear()
     load_loss.cache_clear()
     (tmp_path / "fits_of_a_user.py").write_text(CODE)
@@ -73,3 +75,17 @@ def test_the_folder_is_appended_once(folder):
 def test_what_is_wrong_is_said(folder, entry_point, message):
     with pytest.raises(ProblemError, match=message):
         load_loss(entry_point, folder)
+
+
+@pytest.mark.parametrize("entry_point", ["test:loss", "this:loss", "tasks:loss"])
+def test_a_file_that_hides_behind_an_installed_module_is_named(folder, entry_point):
+    module = entry_point.partition(":")[0]
+    (Path(folder) / f"{module}.py").write_text("def loss(x):\n    return 1.0\n")
+    hidden = re.escape(f"{folder}/{module}.py: give that another name")
+    with pytest.raises(ProblemError, match=f"it is .*{module}.*, which goes before {hidden}"):
+        load_loss(entry_point, folder)
+
+
+def test_a_name_that_is_missing_is_missing_in_a_file(folder):
+    with pytest.raises(ProblemError, match=r"has no attribute 'los'; it is .*fits_of_a_user\.py$"):
+        load_loss("fits_of_a_user:los", folder)

@@ -7,11 +7,13 @@ for other commands; what is missing or wrong is one message.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -107,6 +109,15 @@ def test_a_file_that_is_there_is_written_over_only_by_force(rich_run, location, 
 def test_a_place_that_cannot_be_written_is_said(rich_run, location, tmp_path) -> None:
     code, said = plot(location, "rich", "--output", tmp_path / "nowhere" / "a.html")
     assert (code, "No such file or directory; name another file" in said) == (1, True)
+
+
+def test_a_file_system_that_refuses_everything_is_said(rich_run, location, tmp_path, monkeypatch) -> None:
+    def refuse(*_, **__) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    code, said = plot(location, "rich", "--output", tmp_path / "a.html")
+    assert (code, "Read-only file system; name another file" in said) == (1, True)
 
 
 def test_pictures_for_papers_are_the_same_each_time(rich_run, location, tmp_path) -> None:

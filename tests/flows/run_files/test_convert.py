@@ -230,7 +230,7 @@ def test_a_format_can_be_asked_for(place):
 def test_nothing_is_overwritten_unasked(place):
     (place / "run.in").write_text("mine")
     code, text = call("run.toml", "run.in")
-    assert (code, text) == (2, "run.in exists; --force overwrites it")
+    assert (code, text) == (2, "run.in is there already; name another file, or write over it with --force")
     assert (place / "run.in").read_text() == "mine"
     assert call("run.toml", "run.in", "--force")[0] == 0
     assert read_settings(place / "run.in")[1].seed == 3
@@ -244,8 +244,8 @@ def test_bad_input_is_refused_with_every_fault_and_nothing_is_written(place):
     assert "line 3, Seed: given 'x'" in text
     assert not (place / "out.toml").exists()
     assert call("run.toml", "nowhere/out.in") == (
-        2,
-        "nowhere/out.in cannot be written: No such file or directory",
+        1,
+        "cannot write nowhere/out.in: No such file or directory; name another file",
     )
 
 

@@ -126,6 +126,7 @@ def test_overrides_win_over_the_file(write):
             ("sigma0 = 0.15", "sigma0 = 0"),
             "line 19, optimizer 2, sigma0: given 0; input should be greater than 0",
         ),
+        (("seed = 3", 'constraint = "a > b"'), "given 'a > b'; input should be a list, in brackets"),
         (('"Nelder-Mead"', '"Nelder-Meat"'), "did you mean 'Nelder-Mead'?"),
         (
             ("initial = 0.5", "initial = 5.0"),

@@ -17,6 +17,7 @@ from optim.space import Parameter, Space
 from optim.strategy import Strategy
 from optim.testing.hand_made import Track, hand_made_run
 from optim.testing.starts import GeneratorConformance
+from optim.views import Starts
 
 SPACE = Space(Parameter(name=name, initial=0.5, lower=0.0, upper=1.0) for name in "ab")
 BEST = [0.25, 0.75]
@@ -52,15 +53,22 @@ def test_a_new_best_is_a_start_whoever_saw_it(is_alive, loss):
 
 
 @pytest.mark.parametrize(("started_at", "is_used"), [(0, False), (1, False), (2, True), (3, True)])
-def test_a_best_is_used_by_the_first_start_after_it_only(started_at, is_used):
-    run = hand_made_run(Track([5.0, 1.0], [[0.5, 0.5], BEST]), Track([9.0]))
-    run.optimizers[-1].started_at = started_at
+def test_a_best_is_used_by_the_first_start_after_it_only(monkeypatch, started_at, is_used):
+    run = hand_made_run(Track([5.0, 1.0], [[0.5, 0.5], BEST]))
+    monkeypatch.setattr(run, "starts", {"Incumbent": Starts(1, started_at)}.get)
     assert start_in(run) == (random_point() if is_used else BEST)
 
 
+@pytest.mark.parametrize("generator", ["by hand", "Random"])
+def test_what_others_have_started_uses_no_best(generator):
+    run = hand_made_run(
+        Track([5.0, 1.0], [[0.5, 0.5], BEST], generator="Incumbent"), Track([9.0], generator=generator)
+    )
+    assert start_in(run) == BEST
+
+
 def test_a_tie_is_no_improvement():
-    run = hand_made_run(Track([1.0], [BEST]), Track([1.0], [[0.5, 0.5]]))
-    run.optimizers[-1].started_at = 1
+    run = hand_made_run(Track([1.0], [BEST]), Track([1.0], [[0.5, 0.5]], generator="Incumbent"))
     assert start_in(run) == random_point()
 
 

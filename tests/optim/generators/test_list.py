@@ -31,7 +31,7 @@ class TestConformance(GeneratorConformance):
 
 
 def start(points, number):
-    run = hand_made_run(*[Track([1.0])] * (number - 1))
+    run = hand_made_run(*[Track([1.0], generator="List")] * (number - 1))
     return List(points=points).point(SPACE, run, np.random.default_rng(0))
 
 
@@ -39,6 +39,12 @@ def start(points, number):
 def test_points_are_taken_in_turn(number, expected):
     points = [{"a": 1.0}, {"a": 2.0}, {"a": 3.0}]
     assert start(points, number) == pytest.approx([expected, 0.5])
+
+
+def test_a_start_by_hand_takes_nobodys_turn():
+    run = hand_made_run(Track([1.0], generator="List"), Track([1.0], generator="by hand"))
+    point = List(points=[{"a": 1.0}, {"a": 2.0}, {"a": 3.0}]).point(SPACE, run, np.random.default_rng(0))
+    assert point == pytest.approx([0.2, 0.5])
 
 
 def test_a_list_of_one_is_one_start_for_all():

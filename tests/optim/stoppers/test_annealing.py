@@ -7,6 +7,7 @@ there is no luck; a draw depends on seed, rule, optimizer and call, and on nothi
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from optim.exit_conditions.max_total_function_calls import MaxTotalFunctionCalls
@@ -51,9 +52,8 @@ def run_with(best_loss, *owners, owner=1, seed=7):
 
 def stops(stopper, run, numbers=range(2, DRAWS + 2), calls=10, best_loss=INF):
     """How many of so many optimizers are stopped."""
-    optimizers = (
-        SimpleNamespace(number=at, calls=calls, best_loss=best_loss, is_alive=True) for at in numbers
-    )
+    losses = SimpleNamespace(lowest_until=lambda count: best_loss)
+    optimizers = (SimpleNamespace(number=at, calls=calls, losses=losses, is_alive=True) for at in numbers)
     return sum(stopper.judge(optimizer, run).met for optimizer in optimizers)
 
 
@@ -63,7 +63,7 @@ def about(chance):
 
 
 def owner(calls, is_alive=True, number=1):
-    return SimpleNamespace(number=number, calls=calls, is_alive=is_alive, best_loss=0.1)
+    return SimpleNamespace(number=number, calls=calls, is_alive=is_alive)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,12 @@ def test_value_says_its_numbers():
     run = hand_made_run(Track([1.0]), Track([INF]))
     text = str(ValueAnnealing().judge(run.optimizers[1], run))
     assert text.startswith("its best inf against 1 gave a chance of 1; drew 0.")
+
+
+def test_a_loss_that_was_not_told_yet_does_not_count():
+    run = hand_made_run(Track([0.1]), Track([0.9]))
+    run.record(2, 0.2, np.zeros(2), np.zeros(2))
+    assert str(ValueAnnealing().judge(run.optimizers[1], run)).startswith("its best 0.9 against 0.1")
 
 
 @pytest.mark.parametrize("chance", [0.0, 1.1, -0.5])

@@ -100,6 +100,8 @@ class Rows:
             elif row.kind in END_KINDS and row.optimizer > 0:
                 verdicts = json.loads(row.data or "{}").get("verdicts", "")
                 table[row.optimizer - 1][1:5] = [str(row.kind), row.text, verdicts, row.evaluation]
+            elif row.kind is EventKind.GOES_ON and row.optimizer > 0:
+                table[row.optimizer - 1][1:5] = ["", "", "", -1]
         for number, row in enumerate(evaluations, start=1):
             if row.optimizer > 0:
                 entry = table[row.optimizer - 1]

@@ -1,8 +1,9 @@
-"""Pictures as files: each is there at once and whole, or not at all."""
+"""Files that people name: each is there at once and whole, or not at all."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from optim.errors import ExportError, ExportExistsError
@@ -18,10 +19,10 @@ def check_free(path: Path) -> None:
         raise ExportExistsError(f"{path} is there already; name another file, or write over it with --force")
 
 
-def replace_picture(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     """Write a file, or write over it; a link is replaced, not followed.
 
-    Several processes may write the same one: a run that goes on, and people who look at it.
+    Several processes may write the same one, as the picture of a run that goes on.
 
     Raises:
         ExportError: The file system refuses.
@@ -33,8 +34,7 @@ def replace_picture(path: Path, data: bytes) -> None:
             file.write(data)
         os.replace(partial, path)
     except OSError as fault:
-        raise ExportError(
-            f"cannot write {path}: {fault.strerror}; name another file with --output"
-        ) from fault
+        raise ExportError(f"cannot write {path}: {fault.strerror}; name another file") from fault
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # it could not be made in the first place
+            partial.unlink(missing_ok=True)
