@@ -202,7 +202,8 @@ def _is_leftover(folder: RunFolder) -> bool:
         path.name for path in (folder.run_file, folder.inbox, folder.store, folder.log, folder.path / _LOCK)
     }
     return (
-        {entry.name.removesuffix(PARTIAL) for entry in folder.path.iterdir()} <= ours
+        folder.inbox.is_dir()
+        and {entry.name.removesuffix(PARTIAL) for entry in folder.path.iterdir()} <= ours
         and not folder.has_begun
         and not folder.is_locked
     )

@@ -118,7 +118,7 @@ def test_a_name_that_is_taken_gets_the_next_free_number_if_that_is_wanted(tmp_pa
     assert names == ["fit", "fit-8", "fit-9"]
 
 
-@pytest.mark.parametrize("left", [[], ["inbox"], ["inbox", "run.toml.partial"]])
+@pytest.mark.parametrize("left", [["inbox"], ["inbox", "run.toml.partial"]])
 def test_what_a_run_left_that_was_killed_at_once_is_taken_over(tmp_path, left) -> None:
     (tmp_path / "first").mkdir()
     for name in left:
@@ -127,9 +127,11 @@ def test_what_a_run_left_that_was_killed_at_once_is_taken_over(tmp_path, left) -
     assert RunFolder.create(tmp_path, b"seed = 8\n", name="first").run_file.read_bytes() == b"seed = 8\n"
 
 
-def test_a_folder_of_somebody_elses_is_left_alone(tmp_path) -> None:
-    (tmp_path / "first").mkdir()
-    (tmp_path / "first" / "notes.txt").touch()
+@pytest.mark.parametrize("name", ["", "inbox", "notes.txt"])
+def test_a_folder_of_somebody_elses_is_left_alone(tmp_path, name) -> None:
+    (tmp_path / "first" / name).mkdir(parents=True)
+    if name == "inbox":
+        (tmp_path / "first" / "notes.txt").touch()
     with pytest.raises(RunExistsError):
         RunFolder.create(tmp_path, b"", name="first")
 
