@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 from prefect import State, flow, get_run_logger, runtime
@@ -35,13 +34,14 @@ from flows.server.records import already_recorded, crash_the_silent, wait_until_
 from flows.settings import RunSettings
 from flows.workers.cluster import dismiss, task_runner
 from flows.workers.task_runner import SharedContextTaskRunner
-from flows.workers.unpacked import Unpacked
 from flows.workers.upload import packed
+from flows.workers.user_code import UserCode
 from flows.workers.watch import WorkerWatch
 from optim.errors import RunLockedError, ShoalError, StoreError
 from optim.store import RunFolder, list_runs, read_attributes
 from tasks.evaluate import evaluate, evaluate_several, validate
 from tasks.problem import describe
+from tasks.user_code import run_in
 
 RECORDS_S = 10.0
 """How long a run waits at its end for the server, which lags behind, when nothing new is recorded."""
@@ -103,7 +103,7 @@ def optimize(
         with Artifacts() as artifacts, task_runner(found.cluster, found.private) as runner:
             runner.prepare(evaluate, evaluate_several, validate)
             with located(file.name, file.places):
-                _upload(runner, found, run_file_folder or code_folder)
+                _bring_code(runner, found, run_file_folder or code_folder)
                 request = _request(runner, found, file, name or None, run_file_folder or code_folder)
             request = request._replace(ends_at=ends_at, numbers_taken=if_exists == "new")
             return _concluded(_run_on(runner, request, artifacts))
@@ -151,7 +151,7 @@ def _carried_on(
     with Artifacts() as artifacts, task_runner(request.settings.cluster, request.settings.private) as runner:
         runner.prepare(evaluate, evaluate_several, validate)
         with located(f"run {folder.name}", Places()):
-            _upload(runner, request.settings, request.code_folder)
+            _bring_code(runner, request.settings, request.code_folder)
         return _concluded(_run_on(runner, request, artifacts))
 
 
@@ -211,16 +211,18 @@ def _request(
     )
 
 
-def _upload(runner: SharedContextTaskRunner, settings: RunSettings, folder: str | None) -> None:
-    """Send the workers what the settings name of the user's code."""
-    if settings.cluster.upload:
-        runner.admission.equip(f"shoal-upload-{uuid4()}", Unpacked(packed(settings.cluster.upload, folder)))
+def _bring_code(runner: SharedContextTaskRunner, settings: RunSettings, folder: str | None) -> None:
+    """Send the workers what the settings name of the user's code; with the run they forget all of it."""
+    archive = packed(settings.cluster.upload, folder) if settings.cluster.upload else None
+    runner.admission.equip(runner.session, UserCode(runner.session, archive))
 
 
 def _described_by_worker(runner: SharedContextTaskRunner, problem: str, folder: str | None) -> dict[str, Any]:
     """Wait for the description of a problem, and say what it is waited for; there is no log of the run yet."""
     client: Any = runner.client  # Dask's methods have no types
-    future = client.submit(describe, problem, folder, pure=False, resources=runner.admission.needs)
+    future = client.submit(
+        run_in, runner.session, describe, problem, folder, pure=False, resources=runner.admission.needs
+    )
     watch = WorkerWatch(runner, _logger())
     while True:
         try:

@@ -49,21 +49,28 @@ class LossResult(NamedTuple):
     error: BaseException | None = None
 
 
-def evaluate_loss(loss: Loss, x: ArrayLike) -> LossResult:
-    """Call a loss; nothing that it returns or raises gets past this but `KeyboardInterrupt` and `Interrupt`.
+INTERRUPTS = (KeyboardInterrupt, Interrupt)
+"""What is raised in the middle of a loss, by no fault of its own, where signals are handled."""
+
+
+def evaluate_loss(
+    loss: Loss, x: ArrayLike, passing: tuple[type[BaseException], ...] = INTERRUPTS
+) -> LossResult:
+    """Call a loss; nothing that it returns or raises gets past this but interrupts.
 
     A copy of this process that the loss has made, by `os.fork`, ends here: it would go on as a second one of us.
 
     Args:
         loss: Called with an array of its own, which it may change.
         x: Shape (dimension,), physical units.
+        passing: The interrupts; none where no signal is for us.
     """
     copies = _copies
     try:
         returned = loss(np.array(x, dtype=np.float64))
         if type(returned) is not float:
             returned = _real_number(returned)
-    except (KeyboardInterrupt, Interrupt):
+    except passing:
         raise
     except BaseException as error:  # noqa: BLE001  a loss may raise anything; the run goes on
         return LossResult(Outcome.EXCEPTION, NAN, _text_of(error), traceback.format_exc(), error)

@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from optim.outcome import Outcome
-from tasks import child_process
+from tasks import child_process, user_code
 from tasks.child_process import IDLE_S
 from tasks.evaluation import NAN, Evaluation, name_of_process
 
@@ -244,7 +244,8 @@ _of_this_thread = threading.local()
 
 def evaluate_in_child(entry_point: str, folder: str | None, x: list[float], isolation: Isolation) -> Answer:
     """Evaluate a loss in a process that this thread keeps for it; it ends with the thread, or with this process."""
-    wanted = isolation, tuple(sys.path)  # uploaded code comes and goes with its run
+    with user_code.searched(folder):
+        wanted = user_code.session.get(), isolation, tuple(sys.path)
     kept: tuple[Any, Child] | None = getattr(_of_this_thread, "kept", None)
     if kept is None or kept[0] != wanted:
         if kept is not None:

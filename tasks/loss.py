@@ -1,8 +1,7 @@
-"""Finding a user's loss by its entry point, once per process."""
+"""Finding a user's loss by its entry point, once per process and session."""
 
 from __future__ import annotations
 
-import functools
 import importlib
 import sys
 from importlib.machinery import PathFinder
@@ -10,35 +9,26 @@ from typing import Any
 
 from optim.errors import ProblemError
 from optim.problem import Loss
+from tasks import user_code
 
 
-@functools.cache
 def load(entry_point: str, folder: str | None = None) -> Any:
     """Import what an entry point names.
 
     Args:
         entry_point: `module:attribute`; dots go deeper on both sides.
-        folder: Appended to the module path, so that nothing in it shadows an installed module.
+        folder: Searched last, so that nothing in it shadows an installed module.
 
     Raises:
         ProblemError: The entry point has another form, or its module or attribute cannot be imported.
     """
-    module_name, _, attribute = entry_point.partition(":")
-    if not all(name.isidentifier() for name in (*module_name.split("."), *attribute.split("."))):
-        raise ProblemError(f"given {entry_point!r}; a problem is module:attribute, as in my_fit:loss")
-    if folder is not None and folder not in sys.path:
-        sys.path.append(folder)
-    found = _import(module_name, folder)
-    for name in attribute.split("."):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            where = _where(module_name, folder)
-            raise ProblemError(f"module {module_name!r} has no attribute {attribute!r}{where}") from None
-    return found
+    known = user_code.loaded()
+    if (entry_point, folder) not in known:
+        with user_code.searched(folder):
+            known[entry_point, folder] = _load(entry_point, folder)
+    return known[entry_point, folder]
 
 
-@functools.cache
 def load_loss(entry_point: str, folder: str | None = None) -> Loss:
     """The loss function of a problem, or a plain loss, from its entry point.
 
@@ -57,6 +47,20 @@ def load_loss(entry_point: str, folder: str | None = None) -> Loss:
             f"{_where(entry_point.partition(':')[0], folder)}"
         )
     return loss
+
+
+def _load(entry_point: str, folder: str | None) -> Any:
+    module_name, _, attribute = entry_point.partition(":")
+    if not all(name.isidentifier() for name in (*module_name.split("."), *attribute.split("."))):
+        raise ProblemError(f"given {entry_point!r}; a problem is module:attribute, as in my_fit:loss")
+    found = _import(module_name, folder)
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            where = _where(module_name, folder)
+            raise ProblemError(f"module {module_name!r} has no attribute {attribute!r}{where}") from None
+    return found
 
 
 def _where(module_name: str, folder: str | None) -> str:

@@ -46,13 +46,18 @@ from prefect_dask.task_runners import DaskTaskRunner
 
 from flows.workers.admission import Admission
 from optim.errors import ClusterError
+from tasks import user_code
 from tasks.small_results import SmallResultFuture, SmallResults, publish
 
 Inputs = dict[str, set[RunInput]]
 
 
 class SharedContextTaskRunner(DaskTaskRunner):
-    """`DaskTaskRunner`, several times as fast; takes the same arguments."""
+    """`DaskTaskRunner`, several times as fast; takes the same arguments.
+
+    Attributes:
+        session: By whose name workers load user code (`tasks.user_code`).
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -60,6 +65,7 @@ class SharedContextTaskRunner(DaskTaskRunner):
         self._tasks: dict[Task[..., Any], str] = {}
         self._admission: Admission | None = None
         self._small_results: SmallResults | None = None
+        self.session = f"shoal-session-{uuid.uuid4()}"
 
     @property
     def admission(self) -> Admission:
@@ -169,7 +175,9 @@ class SharedContextTaskRunner(DaskTaskRunner):
         """The name of the plugin that holds the present context; tags may differ from call to call."""
         tags = frozenset(TagsContext.get().current_tags)
         if tags not in self._contexts:
-            self._contexts[tags] = self._share(_SharedContext(serialize_context(), self.small_results.topic))
+            self._contexts[tags] = self._share(
+                _SharedContext(serialize_context(), self.small_results.topic, self.session)
+            )
         return self._contexts[tags]
 
     def _shared_task(self, task: Task[..., Any]) -> str:
@@ -203,9 +211,10 @@ class _SharedContext(WorkerPlugin):
     _open: ExitStack
     _context: Context | None
 
-    def __init__(self, context: dict[str, Any], topic: str) -> None:
+    def __init__(self, context: dict[str, Any], topic: str, session: str) -> None:
         self.name = f"prefect-context-{uuid.uuid4()}"
         self.topic = topic
+        self._session = session
         self._pickled: bytes = cloudpickle.dumps(context)
 
     def setup(self, worker: Any) -> None:
@@ -229,6 +238,7 @@ class _SharedContext(WorkerPlugin):
             return self._context.copy()
 
     def _enter(self) -> None:
+        user_code.session.set(self._session)
         with ExitStack() as stack:
             stack.enter_context(hydrated_context(cloudpickle.loads(self._pickled)))
             # The manager has compared versions; a worker that comes while the server is away must work all the same.

@@ -91,10 +91,9 @@ def place(tmp_path, monkeypatch):
     yield tmp_path
     for name in ("bowl", "slow"):
         sys.modules.pop(name, None)
-    from tasks.loss import load, load_loss
+    from tasks import user_code
 
-    load.cache_clear()
-    load_loss.cache_clear()
+    user_code.forget("")
 
 
 def call(*words):

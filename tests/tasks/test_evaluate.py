@@ -41,6 +41,7 @@ from tasks.evaluation import Evaluation
 
 CODE = """
 import os
+from asyncio import CancelledError
 
 class Awkward(Exception):
     def __reduce__(self):
@@ -51,6 +52,12 @@ def square(x):
 
 def raises(x):
     raise Awkward("no convergence")
+
+def cancels(x):
+    raise CancelledError("no more")
+
+def interrupts(x):
+    raise KeyboardInterrupt
 
 def nan(x):
     return float("nan")
@@ -81,6 +88,8 @@ def test_a_good_evaluation_has_its_loss_times_and_process(folder):
     ("loss", "outcome", "text"),
     [
         ("raises", Outcome.EXCEPTION, "Awkward: no convergence"),
+        ("cancels", Outcome.EXCEPTION, "CancelledError: no more"),
+        ("interrupts", Outcome.EXCEPTION, "KeyboardInterrupt"),
         ("nan", Outcome.NONFINITE, "the loss returned nan"),
         (
             "missing",
@@ -89,9 +98,10 @@ def test_a_good_evaluation_has_its_loss_times_and_process(folder):
         ),
     ],
 )
-def test_a_failed_evaluation_is_raised_as_plain_data(folder, loss, outcome, text):
+@pytest.mark.parametrize("isolation", [None, Isolation()], ids=["here", "isolated"])
+def test_a_failed_evaluation_is_raised_as_plain_data(folder, loss, outcome, text, isolation):
     with pytest.raises(EvaluationFailed) as failed:
-        evaluate.fn(f"losses_to_evaluate:{loss}", folder, 1, 1, [1.0])
+        evaluate.fn(f"losses_to_evaluate:{loss}", folder, 1, 1, [1.0], isolation)
     assert str(failed.value).startswith(text)
     there = pickle.loads(pickle.dumps(failed.value))
     assert there.evaluation.outcome is outcome

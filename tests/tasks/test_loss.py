@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from optim.errors import ProblemError
+from tasks import user_code
 from tasks.loss import load, load_loss
 
 CODE = """
@@ -35,9 +36,9 @@ number = 7
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(user_code, "_folders", [])
     monkeypatch.delitem(sys.modules, "fits_of_a_user", raising=False)
-    load.cache_clear()
-    load_loss.cache_clear()
+    user_code.forget("")
     (tmp_path / "fits_of_a_user.py").write_text(CODE)
     (tmp_path / "needs_more.py").write_text("import no_such_package")
     (tmp_path / "has_a_fault.py").write_text("1 / 0")

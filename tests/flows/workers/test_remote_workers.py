@@ -39,8 +39,8 @@ from flows.workers import watch as worker_watch
 from flows.workers.admission import _difference
 from flows.workers.cluster import local_cluster
 from flows.workers.task_runner import SharedContextTaskRunner
-from flows.workers.unpacked import Unpacked
 from flows.workers.upload import MOST_BYTES, packed
+from flows.workers.user_code import UserCode
 from optim.store import open_run
 from optim.strategy import ContradictionsError
 from tasks.child import Isolation
@@ -144,7 +144,7 @@ def test_uploaded_code_reaches_a_worker_that_does_not_see_its_folder(scheduler, 
         archive = packed(["far_fit.py", "far_package/"], str(folder))
         shutil.rmtree(folder)
         with running(scheduler) as runner:
-            runner.admission.equip("upload", Unpacked(archive))
+            runner.admission.equip("upload", UserCode(runner.session, archive))
             if number == 8.0:
                 late = start_worker()
                 while late not in runner.admission.workers:
@@ -158,6 +158,26 @@ def test_uploaded_code_reaches_a_worker_that_does_not_see_its_folder(scheduler, 
     with Client(scheduler, set_as_default=False) as client:
         left = client.run(lambda dask_worker: os.listdir(dask_worker.local_directory))
     assert not [name for names in left.values() for name in names if name.startswith("shoal-upload-")]
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("isolation", [None, Isolation()], ids=["in the worker", "isolated"])
+def test_a_worker_that_goes_on_evaluates_what_each_run_has_in_its_folder(
+    scheduler, start_worker, tmp_path, isolation
+):
+    start_worker()
+    for name, number in (("one", 7.0), ("another", 8.0), ("one", 9.75)):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "near_fit.py").write_text(f"def loss(x):\n    return {number}\n")
+        call = {
+            "problem": "near_fit:loss",
+            "folder": str(tmp_path / name),
+            "isolation": isolation,
+        }
+        with running(scheduler) as runner:
+            runner.admission.equip(runner.session, UserCode(runner.session, None))
+            future = runner.submit(evaluate, call | {"optimizer": 1, "call": 1, "x": [0.5]})
+            assert take_evaluation(future).loss == number
 
 
 def test_only_what_lies_in_the_folder_of_the_run_file_is_uploaded(tmp_path):
