@@ -109,6 +109,11 @@ class Session:
         return self.manager.pause
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing more is given out, and nothing is to be tried again: it was halted or paused."""
+        return bool(self.halted) or self.manager.pause is not None
+
+    @property
     def failures(self) -> int:
         """How many evaluations failed, over all sessions."""
         return self._recorder.failures
@@ -252,7 +257,7 @@ class Session:
             now_s = self.clock()
             _, oldest_s = next(iter(self._sent.values()), (None, now_s))
             self.halted = self._walltime.objection(now_s, oldest_s)
-        return bool(self.halted) or self.manager.pause is not None
+        return self.is_over
 
     def _objection(self, intervention: Intervention) -> str:
         run = self._run

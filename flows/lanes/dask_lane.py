@@ -81,7 +81,7 @@ class DaskLane:
         """Evaluate whatever the session asks for, until the run or the session ends, or a signal asks it to stop.
 
         What is in flight then is waited for and recorded, as long as the interruption and the walltime allow. What has
-        not come back by then stays in flight: a resume sends it again.
+        not come back by then, or would be tried again, stays in flight: a resume sends it again.
 
         Raises:
             ClusterLostError: The scheduler went away.
@@ -93,7 +93,7 @@ class DaskLane:
             self._send_what_waits()
             session.workers = self._limit.threads
             patience_s = min(interruption.patience_s, session.patience_s)
-            if not session.in_flight or not patience_s:
+            if not session.in_flight or (session.is_over and not self._out) or not patience_s:
                 return
             if self._cost:
                 is_all_busy = session.waiting > 0 or self._out >= self._limit()
@@ -111,7 +111,7 @@ class DaskLane:
 
     def _send_what_waits(self) -> None:
         """Send what the session has, divided over the places that are free; and the next suspect."""
-        if self._suspects and self._suspect is None:
+        if self._suspects and self._suspect is None and not self._run.session.is_over:
             self._suspect = self._suspects.popleft()
             self._send([self._suspect])
         while True:
@@ -189,6 +189,7 @@ class DaskLane:
                 self._cost.took(took_s)
         attempts = attempts.and_(evaluation)
         if attempts.may_go_on(evaluation.outcome, self._retries):
-            self._send([attempts])
+            if not self._run.session.is_over:  # else it stays in flight
+                self._send([attempts])
         else:
             self._run.session.hand_back(attempts.concluded(evaluation, self._run.began_at))

@@ -17,7 +17,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from optim.errors import Interrupt
@@ -82,9 +82,10 @@ class Interruption:
         self.signal = signal.Signals(number)
         if self.signal is not signal.SIGINT:
             self._drained_by_s = time.monotonic() + DRAIN_S
-        os.write(STANDARD_ERROR, NOTICE)  # unlike print, allowed in the middle of anything
         for listener in self._listeners:
             listener()
+        with suppress(OSError):  # a log on a full disk
+            os.write(STANDARD_ERROR, NOTICE)  # unlike print, allowed in the middle of anything
 
     def give_up_within(self, seconds: float) -> None:
         """Raise `GivenUp` then, in the middle of whatever the main thread does; inf: never.

@@ -42,9 +42,10 @@ def run_in_process(request: RunRequest, outlook: Outlook, loss: Loss | None = No
                 drive(run.session, *losses)
         except GivenUp:
             run.session.halt(run.session.halted or OUTLIVED)
-            run.logger.warning("What was being evaluated is given up; a resume evaluates it again")
         finally:
             interruption.end()
+        if run.session.in_flight:
+            run.logger.warning("What was being evaluated is given up; a resume evaluates it again")
     return run.result(interruption())
 
 

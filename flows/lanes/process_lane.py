@@ -38,15 +38,17 @@ class ProcessLane:
     def drive(self, interruption: Interruption) -> None:
         """Evaluate whatever the session asks for, until the run or the session ends.
 
-        What is in flight then is waited for and recorded. When this ends, however it does, the processes have ended.
+        What is in flight then is waited for and recorded; what would be tried again stays in flight, and a resume sends
+        it again. When this ends, however it does, the processes have ended.
 
         Raises:
             GivenUp: The interruption, or the walltime, allowed to wait no longer.
         """
         session = self._run.session
+        left = 0
         with self._children:
             self._fill()
-            while session.in_flight:
+            while session.in_flight > left:
                 patience_s = min(interruption.patience_s, session.patience_s)
                 if not patience_s:
                     raise GivenUp
@@ -54,7 +56,10 @@ class ProcessLane:
                 for attempts, evaluation in self._children.ended(within_s):
                     attempts = attempts.and_(evaluation)
                     if attempts.may_go_on(evaluation.outcome, self._retries):
-                        self._begin(attempts)
+                        if session.is_over:
+                            left += 1
+                        else:
+                            self._begin(attempts)
                     else:
                         session.hand_back(attempts.concluded(evaluation, self._run.began_at))
                         self._fill()

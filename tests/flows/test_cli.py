@@ -21,6 +21,7 @@ import xarray as xr
 from click.testing import CliRunner
 
 import tasks
+from flows import lanes
 from flows.cli import exit_code, main, shoal
 from flows.lanes.interruption import interruptible
 from optim.errors import RunLockedError, ShoalError
@@ -445,6 +446,15 @@ def test_nohup_keeps_a_run_from_hearing_that_the_terminal_is_closed():
             assert not interruption()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_counts_where_nobody_can_be_told(monkeypatch):
+    heard = []
+    with open(os.devnull) as refusing, interruptible() as interruption:
+        monkeypatch.setattr(lanes.interruption, "STANDARD_ERROR", refusing.fileno())
+        interruption.on_request(lambda: heard.append(True))
+        signal.raise_signal(signal.SIGTERM)
+        assert (interruption(), heard) == (True, [True])
 
 
 def test_a_module_of_the_users_that_hides_ours_is_refused(place):

@@ -84,6 +84,11 @@ def waits(x):
     return float(x[0])
 
 
+def dies(x):
+    waits(x)
+    os._exit(3)
+
+
 def misbehaves(x):
     call()
     if round(x[0]) == 1:
@@ -263,6 +268,20 @@ def test_ctrl_c_records_what_is_in_flight_and_ends(place, notice):
     result = run(place, "waits")
     assert (result.status, result.is_interrupted) == ("paused", True)
     assert [row.outcome.label for row in rows(place)] == ["ok", "ok"]
+
+
+def test_after_ctrl_c_nothing_is_tried_again(place, notice):
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.read(notice, 1)
+        (place / "released").touch()
+
+    meanwhile(place, interrupt)
+    result = run(place, "dies", retries=9)
+    assert (result.status, result.is_interrupted) == ("paused", True)
+    assert "is given up; a resume evaluates it again" in (place / "runs" / "r" / "log").read_text()
+    assert two_run(place)
+    assert rows(place) == []
 
 
 def test_a_second_ctrl_c_ends_it_at_once(place, notice):
