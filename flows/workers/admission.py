@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -20,9 +20,12 @@ import cloudpickle  # type: ignore[import-untyped]
 from distributed import Client, Worker
 from distributed.core import Status
 from distributed.diagnostics.plugin import WorkerPlugin
+from distributed.versions import get_versions
 
 PACKAGES = ("shoal", "prefect", "prefect-dask", "dask", "distributed", "cloudpickle", "numpy")
 """What must be of the same version on both sides; of Python, the first two numbers."""
+ANSWERS_WITHIN_S = 10.0
+"""So long workers are waited for that do not answer; to load Prefect takes them seconds, once."""
 _PLENTY = 1e9
 _EVENTS = "all"
 """Dask's topic that tells of workers that come and go."""
@@ -30,6 +33,9 @@ _EVENTS = "all"
 
 class Admission:
     """Admits workers, from the first to the last, while it is open as a context manager.
+
+    Nobody waits long for a worker that does not answer, as one whose loss holds the interpreter: it is admitted once it
+    does.
 
     Args:
         client: Of the cluster.
@@ -42,19 +48,16 @@ class Admission:
         self.resource = f"shoal-{uuid.uuid4()}"
         self._client: Any = client  # Dask's methods have no types
         self._plugins: dict[str, bytes] = {}
-        self._ends_s: dict[
-            str, float
-        ] = {}  # of those that are admitted, by `time.monotonic`; never changed in place
+        self._given: dict[str, set[str]] = {}  # the names of those that workers have
+        # Of those that are admitted, by `time.monotonic`; never changed in place.
+        self._ends_s: dict[str, float] = {}
         self._resting: frozenset[str] = frozenset()
-        self._refused: dict[str, str] = {}
         self._untold: list[str] = []
-        self._lock = asyncio.Lock()
-        self._gone: set[str] = set()  # since the present look began
-        self._looks: set[asyncio.Task[None]] = set()
+        self._asking: dict[str, asyncio.Task[None]] = {}
 
     def __enter__(self) -> Self:
         self._client.subscribe_topic(_EVENTS, self._on_event)
-        self._client.sync(self._look)
+        self._client.sync(self._ask_all)
         return self
 
     def __exit__(
@@ -62,9 +65,7 @@ class Admission:
     ) -> None:
         if self._client.status == "running":  # else the scheduler is gone, and all this with it
             self._client.unsubscribe_topic(_EVENTS)
-            self._client.sync(
-                self._run, _dismiss, list(self._plugins), self.resource, workers=list(self._ends_s)
-            )
+            self._client.sync(self._dismiss_all)
 
     @property
     def needs(self) -> dict[str, float]:
@@ -90,6 +91,10 @@ class Admission:
         """
         self._client.sync(self._equip, name, plugin)
 
+    def run(self, function: Callable[..., Any], *args: Any) -> None:
+        """Have workers that may be sent something call a function; who does not answer in time is not waited for."""
+        self._client.sync(self._run, function, *args, workers=self.workers)
+
     def news(self) -> list[str]:
         """What people should know of workers that were left out since this was asked last."""
         told, self._untold = self._untold, []
@@ -101,71 +106,107 @@ class Admission:
         resting = frozenset(address for address, ends_s in self._ends_s.items() if ends_s - now_s <= seconds)
         for changed, quantity in ((resting - self._resting, 0.0), (self._resting - resting, _PLENTY)):
             if changed:
-                self._client.sync(self._run, _give, self.resource, quantity, workers=list(changed))
+                self._client.sync(self._run, _give, self.resource, quantity, workers=changed)
         self._resting = resting
 
     async def _on_event(self, event: tuple[float, Mapping[str, Any]]) -> None:
         _, message = event
-        if message.get("action") == "remove-worker":
-            self._gone.add(message["worker"])
-            self._forget({message["worker"]})
-        elif message.get("action") == "add-worker":
-            # A task of its own: results come in over the connection that waits for us.
-            look = asyncio.create_task(self._look_again())
-            self._looks.add(look)
-            look.add_done_callback(self._looks.discard)
+        if message.get("action") in ("add-worker", "remove-worker"):
+            self._part_with(message["worker"])  # one that comes may be another process at the same address
+        if message.get("action") == "add-worker":
+            self._ask(message["worker"])
 
-    async def _look_again(self) -> None:
-        with suppress(OSError):  # the scheduler is gone, as everybody will see who wants something of it
-            await self._look()
-
-    async def _look(self) -> None:
-        """Admit or refuse whoever is new."""
-        async with self._lock:
-            self._gone.clear()
-            versions = await self._client.get_versions(packages=PACKAGES)
-            here, there = versions["client"]["packages"], versions["workers"]
-            self._forget((self._ends_s.keys() | self._refused.keys()) - there.keys())
-            new = there.keys() - self._ends_s.keys() - self._refused.keys()
-            for address in new:
-                if difference := _difference(here, there[address]["packages"]):
-                    self._refuse(address, difference)
-            await self._admit(self._plugins, [address for address in new if address not in self._refused])
+    async def _ask_all(self) -> None:
+        there = await self._client.scheduler.identity(n_workers=-1)
+        await _in_time([self._ask(address) for address in there["workers"]])
 
     async def _equip(self, name: str, plugin: WorkerPlugin) -> None:
-        async with self._lock:
-            self._plugins[name] = cloudpickle.dumps(plugin)
-            self._gone.clear()
-            await self._admit({name: self._plugins[name]}, list(self._ends_s))
+        self._plugins[name] = cloudpickle.dumps(plugin)
+        admitted = list(self._ends_s)
+        await _in_time([self._ask(address) for address in admitted])
+        self._send_nothing_to(address for address in admitted if address in self._asking)
 
-    async def _admit(self, plugins: Mapping[str, bytes], workers: list[str]) -> None:
-        """Have workers take plugins; those that can are admitted from then on."""
-        answers = await self._run(_prepare, plugins, self.resource, workers=workers)
-        for address, answer in answers.items():
-            if address in self._gone:  # and perhaps back, as another process, which the next look finds
-                continue
-            if isinstance(answer, BaseException):
-                self._forget({address})
-                self._refuse(address, f"it cannot be prepared ({type(answer).__name__}: {answer})")
-                await self._run(_give, self.resource, 0.0, workers=[address])
-            else:
-                self._ends_s = self._ends_s | {address: time.monotonic() + answer}
+    async def _dismiss_all(self) -> None:
+        for asking in self._asking.values():
+            asking.cancel()
+        await self._run(_dismiss, list(self._plugins), self.resource, workers=self._given)
 
-    async def _run(self, function: Any, *args: Any, workers: list[str]) -> dict[str, Any]:
-        """Call something on workers; of those that are gone by now it tells nothing."""
-        if not workers:
-            return {}
-        answers: dict[str, Any] = await self._client.run(function, *args, workers=workers, on_error="return")
-        return {address: answer for address, answer in answers.items() if not isinstance(answer, OSError)}
+    async def _run(self, function: Callable[..., Any], *args: Any, workers: Iterable[str]) -> None:
+        """Call something on workers; of those that are gone, or raise, nobody hears."""
+        if addresses := list(workers):
+            call = self._client.run(function, *args, workers=addresses, on_error="ignore")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(call, ANSWERS_WITHIN_S)
 
-    def _forget(self, addresses: Iterable[str]) -> None:
-        gone = set(addresses)
-        self._ends_s = {address: ends_s for address, ends_s in self._ends_s.items() if address not in gone}
-        self._refused = {address: why for address, why in self._refused.items() if address not in gone}
+    def _ask(self, address: str) -> asyncio.Task[None]:
+        """Begin to admit a worker, or to give it what is new."""
 
-    def _refuse(self, address: str, why: str) -> None:
-        self._refused[address] = why
-        self._untold.append(f"The worker {address} is left out: {why}")
+        def conclude(task: asyncio.Task[None]) -> None:
+            if self._asking.get(address) is task:
+                del self._asking[address]
+
+        if address not in self._asking:
+            # A task of its own: results come in over the connection that waits for us.
+            self._asking[address] = asyncio.create_task(self._admit(address))
+            self._asking[address].add_done_callback(conclude)
+        return self._asking[address]
+
+    async def _admit(self, address: str) -> None:
+        """Find out whether a worker fits, and prepare it, however long it takes to answer."""
+        while True:
+            try:
+                objection = "" if address in self._given else await self._objection(address)
+                if not objection:
+                    await self._prepare(address)
+            except OSError as error:
+                if error.errno is None or isinstance(error, ConnectionError):
+                    await asyncio.sleep(ANSWERS_WITHIN_S)  # it is gone, as an event will tell, or too busy
+                    continue
+                objection = _cannot(error)
+            except Exception as error:  # noqa: BLE001  whatever the plugins raise there
+                objection = _cannot(error)
+            if objection:
+                self._untold.append(f"The worker {address} is left out: {objection}")
+                self._send_nothing_to([address])
+                if address in self._given:
+                    with suppress(OSError):
+                        await self._run(_give, self.resource, 0.0, workers=[address])
+            return
+
+    async def _objection(self, address: str) -> str:
+        """What another version a worker has, in words; empty: nothing."""
+        versions = {"op": "versions", "packages": PACKAGES}
+        there = await self._client.scheduler.broadcast(msg=versions, workers=[address])
+        return _difference(get_versions(packages=PACKAGES)["packages"], there[address]["packages"])
+
+    async def _prepare(self, address: str) -> None:
+        given = self._given.setdefault(address, set())
+        while True:
+            new = {name: plugin for name, plugin in self._plugins.items() if name not in given}
+            answers = await self._client.run(_prepare, new, self.resource, workers=[address])
+            given |= new.keys()
+            if given == self._plugins.keys():
+                self._ends_s = self._ends_s | {address: time.monotonic() + answers[address]}
+                return
+
+    def _part_with(self, address: str) -> None:
+        if address in self._asking:
+            self._asking.pop(address).cancel()
+        self._given.pop(address, None)
+        self._send_nothing_to([address])
+
+    def _send_nothing_to(self, addresses: Iterable[str]) -> None:
+        those = set(addresses)
+        self._ends_s = {address: ends_s for address, ends_s in self._ends_s.items() if address not in those}
+
+
+async def _in_time(tasks: Collection[asyncio.Task[None]]) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=ANSWERS_WITHIN_S)
+
+
+def _cannot(error: Exception) -> str:
+    return f"it cannot be prepared ({type(error).__name__}: {error})"
 
 
 def _difference(here: Mapping[str, str | None], there: Mapping[str, str | None]) -> str:

@@ -101,8 +101,7 @@ class SharedContextTaskRunner(DaskTaskRunner):
                 " distributed.comm.tls.ca-file, .client.cert and .client.key"
             ) from error
         context, names = self._shared_context(), [self._shared_task(task) for task in tasks]
-        if workers := list(admission.workers):
-            self.client.run(_load, context, names, workers=workers)
+        admission.run(_load, context, names)
 
     def submit(  # type: ignore[override]  # the overloads tell sync from async tasks, which is all one here
         self,
@@ -271,6 +270,10 @@ def _run(
     """What Dask runs on a worker."""
     worker = distributed.get_worker()
     plugins: dict[str, Any] = worker.plugins
+    if (
+        not {shared_context, shared_task} <= plugins.keys()
+    ):  # it did not answer in time when it was to get them
+        raise distributed.Reschedule
     shared: _SharedContext = plugins[shared_context]
     task: Task[..., Any] = plugins[shared_task].task
     state = shared.copy().run(_run_in_context, task, task_run_id, parameters, wait_for, inputs)

@@ -35,6 +35,7 @@ from flows.reports.outlook import Outlook
 from flows.run.request import request_of
 from flows.run_files.faults import InvalidSettingsError
 from flows.settings import RunSettings
+from flows.workers import admission
 from flows.workers import watch as worker_watch
 from flows.workers.admission import _difference
 from flows.workers.cluster import local_cluster
@@ -158,6 +159,37 @@ def test_uploaded_code_reaches_a_worker_that_does_not_see_its_folder(scheduler, 
     with Client(scheduler, set_as_default=False) as client:
         left = client.run(lambda dask_worker: os.listdir(dask_worker.local_directory))
     assert not [name for names in left.values() for name in names if name.startswith("shoal-upload-")]
+
+
+@pytest.mark.services
+def test_a_worker_that_does_not_answer_holds_nobody_up_and_is_used_once_it_does(
+    scheduler, start_worker, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(admission, "ANSWERS_WITHIN_S", 0.5)
+    (tmp_path / "plain_fit.py").write_text(PLAIN)
+
+    def evaluate_some(runner):
+        futures = [evaluated(runner, "plain_fit:loss", call=call, folder=str(tmp_path)) for call in range(4)]
+        return [take_evaluation(future).loss for future in futures]
+
+    silent, other = start_worker(), start_worker()
+    pid = scheduler.scheduler.workers[silent].pid
+    os.kill(pid, signal.SIGSTOP)
+    with running(scheduler) as runner:
+        while not runner.admission.workers:
+            time.sleep(0.02)
+        assert runner.admission.workers == {other}
+        assert evaluate_some(runner) == [0.25] * 4
+        os.kill(pid, signal.SIGCONT)
+        while runner.admission.workers != {silent, other}:
+            time.sleep(0.02)
+        os.kill(pid, signal.SIGSTOP)
+        runner.admission.equip("late", UserCode("late", None))
+        assert runner.admission.workers == {other}
+        late = start_worker()
+        while runner.admission.workers != {other, late}:
+            time.sleep(0.02)
+    os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.services
