@@ -21,11 +21,12 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from multiprocessing.connection import Connection, Pipe
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
+from optim.errors import ProblemError
 from optim.outcome import Outcome
 from tasks import child_process, user_code
 from tasks.child_process import IDLE_S
@@ -99,14 +100,7 @@ class Child:
 
     def evaluate(self, entry_point: str, folder: str | None, x: list[float]) -> Answer:
         """Evaluate a loss, and wait for what comes of it; arguments as for `evaluate_here`."""
-        steps = self.steps(entry_point, folder, x)
-        try:
-            wait_s = next(steps)
-            while True:
-                wait_s = steps.send(self.connection.poll(wait_s))
-        except StopIteration as ended:
-            answer: Answer = ended.value
-            return answer
+        return _waited(self.steps(entry_point, folder, x), lambda: self.connection)
 
     def steps(self, entry_point: str, folder: str | None, x: list[float]) -> Steps:
         """The same for whoever waits for several children at once; it is sent with the first step."""
@@ -237,6 +231,44 @@ def _kill(
         process.wait(DIES_WITHIN_S)
     guard.communicate()
     connection.close()
+
+
+def describe_in_child(entry_point: str, folder: str | None) -> dict[str, Any]:
+    """As `tasks.problem.describe`, without importing the problem here.
+
+    Raises:
+        ProblemError: It cannot be imported, or is none.
+    """
+    try:
+        process = _Process(None)
+    except OSError as error:
+        raise ProblemError(f"no process that could import {entry_point!r} can be started: {error}") from None
+    try:
+        process.connection.send((entry_point, folder, None, False))
+        description, objection, _ = _waited(process.receive(None), lambda: process.connection)
+    except (EOFError, OSError):
+        raise ProblemError(f"importing {entry_point!r} ended its process {process.how_it_ended()}") from None
+    finally:
+        process.kill()
+    if objection:
+        raise ProblemError(objection)
+    return dict(description)
+
+
+_Told = TypeVar("_Told")
+
+
+def _waited(
+    steps: Generator[float, bool | None, _Told], connection: Callable[[], Connection[Any, Any]]
+) -> _Told:
+    """Take all steps, and wait between them for something to come over the connection."""
+    try:
+        wait_s = next(steps)
+        while True:
+            wait_s = steps.send(connection().poll(wait_s))
+    except StopIteration as ended:
+        told: _Told = ended.value
+        return told
 
 
 _of_this_thread = threading.local()

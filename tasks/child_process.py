@@ -3,7 +3,8 @@
 Arguments: the file descriptor of its end of a connection; and as JSON `sys.path`, and the limit of its memory in bytes
 or null. Then comes one request (entry point, folder, point, whether to tell of the call) after the other. Each is
 answered with the time when the loss is called, if that is to be told, and with what came of it: the evaluation as a
-plain tuple, which takes a quarter of the time on its way, the traceback, and whether this process ends.
+plain tuple, which takes a quarter of the time on its way, the traceback, and whether this process ends. One without a
+point is answered with the problem's description, or why there is none.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ from typing import Any
 IDLE_S = 600.0
 """A process that has had nothing to do for so long ends; its run has most likely ended, too."""
 
-_Request = tuple[str, str | None, list[float], bool]
-
 
 def main(descriptor: str, circumstances: str) -> None:
     """Answer requests until there are no more, or memory has run out."""
@@ -32,19 +31,37 @@ def main(descriptor: str, circumstances: str) -> None:
             request = connection.recv()
         except EOFError:
             return
-        answer = _answer(connection, request, memory_limit)
+        entry_point, folder, x, tells = request
+        if x is None:
+            answer = _description(entry_point, folder)
+        else:
+            answer = _answer(connection, entry_point, folder, x, tells, memory_limit)
         connection.send(answer)
         if answer[-1]:
             return
 
 
+def _description(entry_point: str, folder: str | None) -> tuple[Any, str, bool]:
+    from optim.errors import ProblemError
+    from tasks.problem import describe
+
+    try:
+        return describe(entry_point, folder), "", True
+    except ProblemError as error:
+        return {}, str(error), True
+
+
 def _answer(
-    connection: Connection[Any, Any], request: _Request, memory_limit: int | None
-) -> tuple[tuple[Any, ...], str, bool]:
+    connection: Connection[Any, Any],
+    entry_point: str,
+    folder: str | None,
+    x: list[float],
+    tells: bool,
+    memory_limit: int | None,
+) -> tuple[Any, str, bool]:
     from optim.outcome import Outcome
     from tasks.evaluation import NAN, Evaluation, evaluate_here, name_of_process
 
-    entry_point, folder, x, tells = request
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     limited, unlimited = (_lower(memory_limit, most), most), (most, most)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from optim.advice import advice
 from optim.errors import ProblemError
 from optim.store import RunFolder, open_run
 from optim.strategy import Contradiction, ContradictionsError
+from tasks.child import describe_in_child
 from tasks.problem import describe, described_space
 
 NO_FILE = RunFile("the settings", "", {}, Places())
@@ -120,17 +118,3 @@ def described(
         except ProblemError as error:
             raise ContradictionsError([Contradiction(path, str(error))]) from None
     return descriptions[0]
-
-
-def describe_in_child(entry_point: str, folder: str | None) -> dict[str, Any]:
-    """Describe a problem without importing it here.
-
-    Raises:
-        ProblemError: It cannot be imported.
-    """
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as executor:
-        try:
-            return executor.submit(describe, entry_point, folder).result()
-        except BrokenProcessPool:
-            raise ProblemError(f"importing {entry_point!r} ended its process") from None

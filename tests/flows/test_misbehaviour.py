@@ -35,13 +35,14 @@ from flows.lanes.local import run_in_process
 from flows.optimize import optimize
 from flows.reports.outlook import Outlook
 from flows.run.opened import RunRequest
-from flows.run.request import describe_in_child, described, request_for
+from flows.run.request import described, request_for
 from flows.settings import ClusterSettings, RunSettings
 from flows.workers.cluster import local_cluster, task_runner
 from optim.errors import ShoalError
 from optim.journal import EventKind
 from optim.outcome import Outcome
 from optim.store import RunReader, open_run
+from tasks.child import describe_in_child
 from tests.tasks import misbehaving
 from tests.tasks.misbehaving import ENDS, HANGS
 

@@ -22,8 +22,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from optim.errors import ProblemError
 from optim.outcome import Outcome
-from tasks.child import Child, Isolation, ToldInChild, evaluate_in_child
+from tasks.child import Child, Isolation, ToldInChild, describe_in_child, evaluate_in_child
 from tasks.evaluation import Evaluation
 
 HERE = str(Path(__file__).parent)
@@ -154,6 +155,34 @@ def test_it_ends_with_whoever_started_it(loss):
         gone, alive = psutil.wait_procs(family, PATIENCE_S)
     assert alive == []
     assert len(gone) == (2 if loss == "hangs_in_c" else 3)  # the guard, the process, and the program
+
+
+def test_a_problem_is_described_by_a_process_of_its_own(tmp_path):
+    (tmp_path / "odd_problem.py").write_text("def loss(x): ...\nnumber = 7")
+    (tmp_path / "ends_at_once.py").write_text("import os; os._exit(3)")
+    found = describe_in_child("odd_problem:loss", str(tmp_path))
+    assert found == {"name": "odd_problem", "parameters": [], "constraints": []}
+    with pytest.raises(ProblemError, match="'odd_problem:number' is of type int"):
+        describe_in_child("odd_problem:number", str(tmp_path))
+    with pytest.raises(
+        ProblemError, match="importing 'ends_at_once:loss' ended its process with exit code 3"
+    ):
+        describe_in_child("ends_at_once:loss", str(tmp_path))
+    assert "odd_problem" not in sys.modules
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_who_describes_a_problem_ends_with_whoever_asked(tmp_path, end):
+    (tmp_path / "hangs_at_import.py").write_text(
+        "import signal\nprint('hanging', flush=True)\nsignal.pause()"
+    )
+    ask = "import sys; from tasks.child import describe_in_child; describe_in_child('hangs_at_import:x', sys.argv[1])"
+    with subprocess.Popen([sys.executable, "-c", ask, tmp_path], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout.readline() == "hanging\n"
+        family = psutil.Process(parent.pid).children(recursive=True)
+        parent.send_signal(end)
+        _, alive = psutil.wait_procs(family, PATIENCE_S)
+    assert alive == []
 
 
 def _marked(mark: str) -> list[psutil.Process]:

@@ -37,13 +37,14 @@ from flows.lanes.local import run_in_process
 from flows.launch import run_as_flow
 from flows.optimize import optimize
 from flows.reports.outlook import Outlook
-from flows.run.request import describe_in_child, described, request_for
+from flows.run.request import described, request_for
 from flows.settings import EvaluationSettings, RunSettings
 from optim.chunks import chunk_size, places_for
 from optim.journal import EvaluationRow, EventKind
 from optim.outcome import Outcome
 from optim.store import RunReader, open_run
 from optim.walltime import REMEMBERED
+from tasks.child import describe_in_child
 
 FIT = """
 import os
