@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
-from contextlib import ExitStack
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import ModuleType
 from typing import Any, Literal, NoReturn
 
 import httpx
 from prefect import State
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_UI_URL
 from rich.console import Console
 
@@ -45,6 +49,7 @@ def run_as_flow(
     console = console or Console(quiet=True)
     console.print("Starting Prefect ...", style="dim")
     with (
+        _sigterm_handled_as_before(),
         ExitStack() as workers,
         local_server(private=private, meanwhile=partial(_get_ready, workers, cluster, private)) as url,
     ):
@@ -71,18 +76,45 @@ def _run(
     flows: ModuleType, name: str, url: str, console: Console, seen: Outlook, parameters: dict[str, Any]
 ) -> RunResult:
     results: list[RunResult] = []
-    tokens = flows.outlook.set(seen), flows.on_result.set(results.append)
+
+    def conclude(result: RunResult) -> None:
+        results.append(result)
+        _hear_no_sigterm()
+
+    tokens = flows.outlook.set(seen), flows.on_result.set(conclude)
     try:
         state: State[Any] = getattr(flows, name)(**parameters, return_state=True)
-    except httpx.HTTPError as error:  # Prefect's engine could not tell the server how the flow run stands
+    except (
+        httpx.HTTPError,
+        ObjectNotFound,
+    ) as error:  # Prefect's engine could not tell how the flow run stands
         if not results:
             raise ServerError(f"the Prefect server at {url} does not answer any more ({error})") from error
-        console.print(f"The dashboard does not show the end: {url} does not answer.", style="yellow")
+        why = "its flow run was deleted" if isinstance(error, ObjectNotFound) else f"{url} does not answer"
+        console.print(f"The dashboard does not show the end: {why}.", style="yellow")
         return results[0]
     finally:
         flows.outlook.reset(tokens[0])
         flows.on_result.reset(tokens[1])
+        if results:
+            _hear_no_sigterm()  # Prefect's engine has put back what was before
     return results[0] if results else _refused(state)
+
+
+@contextmanager
+def _sigterm_handled_as_before() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _hear_no_sigterm() -> None:
+    """The run is saved, and this process ends within seconds: with the exit code that says what the run has come to."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _refused(state: State[Any]) -> NoReturn:

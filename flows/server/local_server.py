@@ -167,7 +167,10 @@ def _shared_server(
     meanwhile: Callable[[], object],
 ) -> Iterator[str]:
     folder = home / "shoal"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServerError(f"Prefect's home {home} cannot be used ({error}); set PREFECT_HOME") from error
     own: subprocess.Popen[bytes] | None = None
     with (folder / "users.lock").open("w") as users, (folder / "server.lock").open("a+") as server:
         with _locked(folder / "start.lock"):

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Crashed
 
@@ -59,7 +60,7 @@ def crash_the_silent(flow_run_id: UUID) -> None:
     It was given up, or its worker was killed before it could tell. One that does end later than that says so itself.
     Of very many it sets as many as Prefect lists at once (200): this process has little time left.
     """
-    with suppress(httpx.HTTPError), impatient_client(ANSWER_S) as client:
+    with suppress(httpx.HTTPError, ObjectNotFound), impatient_client(ANSWER_S) as client:
         for task_run in client.request("POST", "/task_runs/filter", json=_of(flow_run_id, "RUNNING")).json():
             client.set_task_run_state(UUID(task_run["id"]), Crashed(message=SILENT), force=True)
 

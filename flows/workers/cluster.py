@@ -21,6 +21,7 @@ from distributed.spans import SpanMetadata, SpansSchedulerExtension
 from tornado.ioloop import PeriodicCallback
 
 from flows.workers.task_runner import SharedContextTaskRunner
+from optim.errors import ClusterError
 from tasks.attempts import MOST_DEATHS
 
 if TYPE_CHECKING:  # each worker loads this module, too
@@ -35,14 +36,21 @@ def task_runner(settings: ClusterSettings, private: bool = False) -> SharedConte
         private: Local connections are encrypted, and need a certificate that only this cluster has.
 
     Raises:
-        ImportError: The cluster class cannot be imported.
+        ClusterError: The cluster class cannot be imported.
     """
     if settings.address is not None:
         return SharedContextTaskRunner(address=settings.address)
     if settings.cluster_class is not None:
-        return SharedContextTaskRunner(
-            cluster_class=settings.cluster_class, cluster_kwargs=settings.kwargs, adapt_kwargs=settings.adapt
-        )
+        try:
+            return SharedContextTaskRunner(
+                cluster_class=settings.cluster_class,
+                cluster_kwargs=settings.kwargs,
+                adapt_kwargs=settings.adapt,
+            )
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ClusterError(
+                f"the cluster class {settings.cluster_class!r} cannot be imported: {error}"
+            ) from error
     workers = 0 if settings.adapt else settings.workers or os.cpu_count()
     limit = {} if settings.memory_limit is None else {"memory_limit": int(settings.memory_limit)}
     return SharedContextTaskRunner(

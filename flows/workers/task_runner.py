@@ -85,23 +85,25 @@ class SharedContextTaskRunner(DaskTaskRunner):
         """Have every worker that is there now load what these tasks need, before the first is submitted.
 
         Raises:
-            ClusterError: No scheduler answers at the address that was given.
+            ClusterError: The cluster cannot be started, or no scheduler answers at the address that was given.
         """
         try:
             admission = self.admission  # connects
-        except OSError as error:
-            if self.address is None:
-                raise
-            raise ClusterError(f"no Dask scheduler answers at {self.address} ({error})") from error
-        except TypeError as error:  # what Dask raises where it has no certificate
-            if self.address is None or not self.address.startswith("tls://"):
-                raise
-            raise ClusterError(
-                f"the Dask scheduler at {self.address} wants a certificate; say where yours is in Dask's configuration,"
-                " distributed.comm.tls.ca-file, .client.cert and .client.key"
-            ) from error
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            raise ClusterError(self._why_it_fails(error)) from error
         context, names = self._shared_context(), [self._shared_task(task) for task in tasks]
         admission.run(_load, context, names)
+
+    def _why_it_fails(self, error: Exception) -> str:
+        cause = error.__cause__ or error
+        if self.address is None:
+            return f"the Dask cluster cannot be started ({type(cause).__name__}: {cause}); see [cluster]"
+        if isinstance(error, TypeError) and self.address.startswith("tls://"):  # Dask has no certificate
+            return (
+                f"the Dask scheduler at {self.address} wants a certificate; say where yours is in Dask's configuration,"
+                " distributed.comm.tls.ca-file, .client.cert and .client.key"
+            )
+        return f"no Dask scheduler answers at {self.address} ({error})"
 
     def submit(  # type: ignore[override]  # the overloads tell sync from async tasks, which is all one here
         self,

@@ -11,7 +11,9 @@ Invariants:
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ from distributed.client import FutureCancelledError
 from prefect import State
 from prefect.client.schemas.objects import StateType
 from prefect.context import serialize_context
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import launch
@@ -149,7 +152,7 @@ def test_a_worker_may_take_its_time_to_come_back(cluster):
 
 def test_a_worker_that_comes_while_the_server_is_away_can_work(prefect_home):
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        plugin = _SharedContext(serialize_context(), "topic")
+        plugin = _SharedContext(serialize_context(), "topic", "session")
         plugin.setup(None)
         assert plugin.copy()
         plugin.teardown(None)
@@ -164,14 +167,23 @@ def test_waiting_for_records_ends_when_the_server_does_not_answer(prefect_home):
         assert wait_until_recorded(uuid4(), 1, patience_s=0.2) is None
 
 
-def test_a_run_whose_server_is_gone_at_its_end_has_come_to_what_it_has_come_to(monkeypatch):
+@pytest.mark.parametrize(
+    "fault",
+    [httpx.ConnectError("connection refused"), ObjectNotFound(Exception("404"))],
+    ids=["gone", "deleted"],
+)
+def test_a_run_whose_server_is_gone_at_its_end_has_come_to_what_it_has_come_to(monkeypatch, fault):
+    before = signal.getsignal(signal.SIGTERM)
+
     def flow(return_state: bool) -> None:
         on_result.get()(RESULT)
-        raise httpx.ConnectError("connection refused")
+        os.kill(os.getpid(), signal.SIGTERM)  # who sends it comes too late
+        raise fault
 
     monkeypatch.setattr(launch, "local_server", lambda **_: nullcontext("http://127.0.0.1:9/api"))
     monkeypatch.setattr("flows.optimize.optimize", flow)
     assert run_as_flow("optimize") is RESULT
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_server_that_is_gone_before_the_run_begins_is_an_error(monkeypatch):

@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from flows.settings import ClusterSettings
 from flows.workers import cluster as module
 from flows.workers.cluster import HEARTBEAT_S, dismiss, local_cluster, started_ahead, task_runner
+from optim.errors import ClusterError
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,8 @@ def test_each_way_to_a_cluster_gives_its_task_runner():
     assert task_runner(ClusterSettings()).cluster_kwargs["n_workers"] == os.cpu_count()
     assert task_runner(ClusterSettings(adapt={"maximum": 4})).adapt_kwargs == {"maximum": 4}
     assert task_runner(ClusterSettings(address="tcp://a:1")).address == "tcp://a:1"
+    with pytest.raises(ClusterError, match=r"'no\.such\.Cluster' cannot be imported"):
+        task_runner(ClusterSettings(cluster_class="no.such.Cluster"))
     other = task_runner(ClusterSettings(cluster_class="distributed.LocalCluster", kwargs={"n_workers": 1}))
     assert other.resolved_cluster_class is LocalCluster
 
