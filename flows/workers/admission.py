@@ -53,7 +53,7 @@ class Admission:
         self._ends_s: dict[str, float] = {}
         self._resting: frozenset[str] = frozenset()
         self._untold: list[str] = []
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}  # the latest of each
 
     def __enter__(self) -> Self:
         self._client.subscribe_topic(_EVENTS, self._on_event)
@@ -63,9 +63,13 @@ class Admission:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for asking in self._asking.values():
+            self._client.loop.add_callback(asking.cancel)
         if self._client.status == "running":  # else the scheduler is gone, and all this with it
             self._client.unsubscribe_topic(_EVENTS)
-            self._client.sync(self._dismiss_all)
+            self._client.sync(
+                self._run, _dismiss, list(self._plugins), self.resource, workers=list(self._given)
+            )
 
     @property
     def needs(self) -> dict[str, float]:
@@ -124,12 +128,7 @@ class Admission:
         self._plugins[name] = cloudpickle.dumps(plugin)
         admitted = list(self._ends_s)
         await _in_time([self._ask(address) for address in admitted])
-        self._send_nothing_to(address for address in admitted if address in self._asking)
-
-    async def _dismiss_all(self) -> None:
-        for asking in self._asking.values():
-            asking.cancel()
-        await self._run(_dismiss, list(self._plugins), self.resource, workers=self._given)
+        self._send_nothing_to(address for address in admitted if self._is_asked(address))
 
     async def _run(self, function: Callable[..., Any], *args: Any, workers: Iterable[str]) -> None:
         """Call something on workers; of those that are gone, or raise, nobody hears."""
@@ -140,16 +139,13 @@ class Admission:
 
     def _ask(self, address: str) -> asyncio.Task[None]:
         """Begin to admit a worker, or to give it what is new."""
-
-        def conclude(task: asyncio.Task[None]) -> None:
-            if self._asking.get(address) is task:
-                del self._asking[address]
-
-        if address not in self._asking:
+        if not self._is_asked(address):
             # A task of its own: results come in over the connection that waits for us.
             self._asking[address] = asyncio.create_task(self._admit(address))
-            self._asking[address].add_done_callback(conclude)
         return self._asking[address]
+
+    def _is_asked(self, address: str) -> bool:
+        return address in self._asking and not self._asking[address].done()
 
     async def _admit(self, address: str) -> None:
         """Find out whether a worker fits, and prepare it, however long it takes to answer."""

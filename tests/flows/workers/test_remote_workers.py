@@ -85,7 +85,7 @@ def start_worker(scheduler: LocalCluster, tmp_path: Path) -> Iterator[Callable[.
     def start(*arguments: str, path: Path | None = None) -> str:
         folder = tmp_path / f"worker-{len(processes)}"
         folder.mkdir()
-        before = set(scheduler.scheduler_info["workers"])
+        before = set(scheduler.scheduler.workers)
         command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler.scheduler_address]
         options = ["--nthreads", "1", "--no-nanny", "--host", "127.0.0.1", "--local-directory", str(folder)]
         search = os.pathsep.join([*([str(path)] if path else []), str(ROOT)])
