@@ -11,6 +11,7 @@ Invariants:
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import socket
@@ -61,6 +62,14 @@ def test_the_server_is_as_our_own_local_one():
             assert COMPOSE["server"]["environment"].get(name) == value or f"{name}={value}" in image
 
 
+def listener() -> socket.socket:
+    """On a free port that no process is given by chance, as Dask's workers are, before the service has taken it."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with suppress(OSError):
+            return socket.create_server(("127.0.0.1", port))
+    raise AssertionError("no port is free")
+
+
 class Composed:
     """What compose.yaml describes, on loopback.
 
@@ -71,10 +80,7 @@ class Composed:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         with ExitStack() as stack:
-            listeners = {
-                port: stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-                for port in ("4200", "8786", "5432", "8080")
-            }
+            listeners = {port: stack.enter_context(listener()) for port in ("4200", "8786", "5432", "8080")}
             self._ports = {port: str(found.getsockname()[1]) for port, found in listeners.items()}
         self.url = f"http://127.0.0.1:{self._ports['4200']}/api"
         self.processes: list[subprocess.Popen[bytes]] = []
