@@ -54,6 +54,13 @@ LEAST_MEMORY = ByteSize(200 * 1024**2)
 """What a local worker takes that has evaluated nothing, and a little more: Dask ends one that comes near its limit."""
 
 
+ADAPT = frozenset(
+    ("minimum", "minimum_cores", "minimum_memory", "maximum", "maximum_cores", "maximum_memory")
+    + ("interval", "wait_count", "target_duration")
+)
+"""Arguments of the `adapt` of Dask's local cluster, which takes any word and looks at these."""
+
+
 class ClusterSettings(Options):
     """Dask workers: local ones by default; or those of a running scheduler; or of any cluster class."""
 
@@ -101,6 +108,8 @@ class ClusterSettings(Options):
             raise ValueError(f"kwargs has {others}; without class, use workers and threads_per_worker")
         if self.memory_limit is not None and "memory_limit" in self.kwargs:
             raise ValueError("kwargs has memory_limit, too; leave one of them out")
+        if self.cluster_class is None and (unknown := ", ".join(sorted(self.adapt.keys() - ADAPT))):
+            raise ValueError(f"adapt has {unknown}; allowed are {', '.join(sorted(ADAPT))}")
         if self.adapt and self.workers is not None:
             raise ValueError("adapt decides how many workers there are; leave out workers")
         return self

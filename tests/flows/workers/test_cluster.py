@@ -39,6 +39,7 @@ from optim.errors import ClusterError
         ({"class": "a.B", "workers": 2}, "leave out workers"),
         ({"kwargs": {"n_workers": 2}}, "use workers and threads_per_worker"),
         ({"workers": 2, "adapt": {"maximum": 3}}, "leave out workers"),
+        ({"adapt": {"min": 2, "maximum": 3}}, "adapt has min; allowed are interval, maximum, "),
         ({"workers": 0}, "greater than 0"),
         ({"werkers": 2}, "Extra inputs are not permitted"),
     ],
