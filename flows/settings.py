@@ -55,8 +55,17 @@ LEAST_MEMORY = ByteSize(200 * 1024**2)
 
 
 ADAPT = frozenset(
-    "minimum minimum_cores minimum_memory maximum maximum_cores maximum_memory interval wait_count"
-    " target_duration".split()
+    [
+        "minimum",
+        "minimum_cores",
+        "minimum_memory",
+        "maximum",
+        "maximum_cores",
+        "maximum_memory",
+        "interval",
+        "wait_count",
+        "target_duration",
+    ]
 )
 """Arguments of the `adapt` of Dask's local cluster, which takes any word and looks at these."""
 
