@@ -84,10 +84,7 @@ def _run(
     tokens = flows.outlook.set(seen), flows.on_result.set(conclude)
     try:
         state: State[Any] = getattr(flows, name)(**parameters, return_state=True)
-    except (
-        httpx.HTTPError,
-        ObjectNotFound,
-    ) as error:  # Prefect's engine could not tell how the flow run stands
+    except (httpx.HTTPError, ObjectNotFound) as error:  # Prefect's engine cannot tell how the flow run stands
         if not results:
             raise ServerError(f"the Prefect server at {url} does not answer any more ({error})") from error
         why = "its flow run was deleted" if isinstance(error, ObjectNotFound) else f"{url} does not answer"

@@ -56,9 +56,7 @@ def forget(gone: str) -> None:
     global _latest
     _loaded.pop(gone, None)
     _uploads.pop(gone, None)
-    if gone == _latest and _lock.acquire(
-        blocking=False
-    ):  # else somebody who imports just now will do the rest
+    if gone == _latest and _lock.acquire(blocking=False):  # else whoever imports just now does the rest
         try:
             _tidy()
             _latest = ""
@@ -96,8 +94,9 @@ def _forget_modules(folders: list[str]) -> None:
         for name, module in list(sys.modules.items())
         if "." not in name and name != "__main__" and _place(module) in folders
     }
-    for name in [name for name in sys.modules if name.partition(".")[0] in ours]:
-        del sys.modules[name]
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ours:
+            del sys.modules[name]
 
 
 def _place(module: Any) -> str:
