@@ -137,14 +137,14 @@ def resume(
 def _carried_on(
     folder: RunFolder, accept_divergence: bool = False, ends_at: float | None = None
 ) -> State[RunResult]:
-    attributes = read_attributes(folder.store)
+    attributes, holder = read_attributes(folder.store), folder.holder()
+    mark_crashed([folder], PREFECT_API_URL.value(), also_if_saved=True)
     if attributes["status"] == "finished":
         result = RunResult(folder.path, "finished", attributes["reason"], is_interrupted=False)
         on_result.get()(result)
         return Completed(message=f"Run {folder.name} has finished; nothing was changed.", data=result)
-    if holder := folder.holder():
+    if holder:
         raise RunLockedError(f"{folder.path} is being worked on by {holder}")
-    mark_crashed([folder], PREFECT_API_URL.value())
     request = request_to_resume(folder, str(runtime.flow_run.id), accept_divergence, ends_at)
     if request.settings.private:
         require_password()

@@ -28,7 +28,9 @@ MESSAGE = "The process that worked on run {name} is gone; its store has what was
 _SAME_TIME_S = 1.0
 
 
-def mark_crashed(folders: Iterable[RunFolder], url: str | None = None) -> None:
+def mark_crashed(
+    folders: Iterable[RunFolder], url: str | None = None, *, also_if_saved: bool = False
+) -> None:
     """Set to Crashed the flow run of each run that a dead process has left behind, and its task runs.
 
     The dashboard is a view: if Prefect cannot be reached, or does not know the flow run, nothing happens.
@@ -36,8 +38,13 @@ def mark_crashed(folders: Iterable[RunFolder], url: str | None = None) -> None:
     Args:
         folders: Of runs; those that are well are left alone.
         url: Of Prefect's API; None: that of `PREFECT_API_URL`, or else of the local server that runs now.
+        also_if_saved: Look also where the run itself was saved: the process may have died before it told the server.
     """
-    dead = [(folder, flow_run_id) for folder in folders if (flow_run_id := _flow_run_of_dead(folder))]
+    dead = [
+        (folder, flow_run_id)
+        for folder in folders
+        if (flow_run_id := _flow_run_of_dead(folder, also_if_saved))
+    ]
     url = url or _known_api()
     if not dead or not url:
         return
@@ -53,11 +60,11 @@ def mark_crashed(folders: Iterable[RunFolder], url: str | None = None) -> None:
         return  # whoever comes by next tries again
 
 
-def _flow_run_of_dead(folder: RunFolder) -> str:
+def _flow_run_of_dead(folder: RunFolder, also_if_saved: bool) -> str:
     """The flow run that worked on a run when its process died; empty: there is none."""
     try:
         attributes = read_attributes(folder.store)
-        if attributes["status"] == "running" and not folder.is_locked:
+        if (also_if_saved or attributes["status"] == "running") and not folder.is_locked:
             return str(
                 UUID(attributes.get("flow_run_id", ""))
             )  # nothing else gets into the path of a request

@@ -298,6 +298,16 @@ def test_a_flow_run_that_a_dead_process_has_left_behind_is_marked_as_crashed(lef
     assert state_of(flow_run) == "CRASHED"
 
 
+def test_a_process_that_died_when_its_run_was_saved_is_found_by_whoever_goes_on(left_behind):
+    folder, flow_run = left_behind
+    with folder.lock(), RunWriter.resume(folder.store) as writer:
+        writer.set_attributes(status="paused")
+    mark_crashed([folder])
+    assert state_of(flow_run) == "RUNNING"
+    mark_crashed([folder], also_if_saved=True)
+    assert state_of(flow_run) == "CRASHED"
+
+
 def test_a_flow_run_that_is_about_to_take_the_lock_is_left_alone(left_behind):
     folder, flow_run = left_behind
     os.utime(folder.path / "lock", (0, 0))  # taken long before the flow run began to run
