@@ -109,9 +109,8 @@ def exit_code(error: ShoalError) -> int:
 def main() -> None:
     """Run the command line; errors are one message, never a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # as standard error, where a locale has few characters
+        # As standard error does it, where a locale has few characters.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code: Any = shoal.main(standalone_mode=False)
     except click.ClickException as error:

@@ -19,7 +19,7 @@ def check_free(path: Path) -> None:
         raise ExportExistsError(f"{path} is there already; name another file, or write over it with --force")
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Write a file, or write over it; a link is replaced, not followed.
 
     Several processes may write the same one, as the picture of a run that goes on.

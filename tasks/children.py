@@ -38,6 +38,11 @@ class Children:
             child.end()
 
     @property
+    def have_work(self) -> bool:
+        """Whether any of them evaluates something."""
+        return bool(self._busy)
+
+    @property
     def are_busy(self) -> bool:
         """Whether none of them can begin anything."""
         return not self._idle

@@ -66,7 +66,7 @@ def _load(entry_point: str, folder: str | None) -> Any:
 def _where(module_name: str, folder: str | None) -> str:
     """Which file an imported module is, and whether the user may have meant another one; empty: it has none."""
     package = module_name.partition(".")[0]
-    file = getattr(sys.modules[package], "__file__", None)
+    file = getattr(sys.modules.get(package), "__file__", None)
     found = f"; it is {file or 'a part of Python'}"
     hidden = PathFinder.find_spec(package, [folder]) if folder is not None else None
     if hidden is None or hidden.origin in (None, file):

@@ -25,7 +25,7 @@ def command(source: Path, target: Path, to: Format | None, force: bool) -> None:
 
     The settings stay the same in every direction; comments are not kept. With - as TARGET the text is printed.
     """
-    from flows.named_files import check_free, replace_file
+    from flows.named_files import check_free, write_whole
     from flows.run_files.faults import located
     from flows.run_files.reading import format_of, read_settings
     from flows.run_files.writing import run_text
@@ -38,5 +38,5 @@ def command(source: Path, target: Path, to: Format | None, force: bool) -> None:
     else:
         if not force:
             check_free(target)
-        replace_file(target, text.encode())
+        write_whole(target, text.encode())
         click.echo(f"{source} is now also {target}; comments were not kept.")

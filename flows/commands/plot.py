@@ -34,7 +34,7 @@ def command(
     lowest loss so far, the parameters, the final losses, how many optimizers were alive, and the minima. A click on a
     curve shows that optimizer alone; another click shows all again.
     """
-    from flows.named_files import check_free, replace_file
+    from flows.named_files import check_free, write_whole
     from flows.pictures.reading import read_picture
     from flows.run.location import runs_location
     from optim.store import RunFolder, open_run
@@ -58,7 +58,7 @@ def command(
         if svg is not None:
             files[svg] = static_losses(picture, "svg", chosen)
     for path, data in files.items():
-        replace_file(path, data)
+        write_whole(path, data)
         click.echo(f"{name} is drawn in {path}")
 
 

@@ -45,10 +45,9 @@ class ProcessLane:
             GivenUp: The interruption, or the walltime, allowed to wait no longer.
         """
         session = self._run.session
-        left = 0
         with self._children:
             self._fill()
-            while session.in_flight > left:
+            while self._children.have_work:
                 patience_s = min(interruption.patience_s, session.patience_s)
                 if not patience_s:
                     raise GivenUp
@@ -56,9 +55,7 @@ class ProcessLane:
                 for attempts, evaluation in self._children.ended(within_s):
                     attempts = attempts.and_(evaluation)
                     if attempts.may_go_on(evaluation.outcome, self._retries):
-                        if session.is_over:
-                            left += 1
-                        else:
+                        if not session.is_over:  # else it stays in flight
                             self._begin(attempts)
                     else:
                         session.hand_back(attempts.concluded(evaluation, self._run.began_at))

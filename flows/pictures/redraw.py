@@ -16,13 +16,13 @@ def redraw(folder: Path) -> None:
         StoreError: There is no run, or it is damaged.
         ExportError: The page cannot be written.
     """
-    from flows.named_files import replace_file
+    from flows.named_files import write_whole
     from flows.pictures.page import page
     from flows.pictures.reading import read_picture
     from optim.store import RunFolder, open_run
 
     run = RunFolder(folder)
-    replace_file(run.picture, page(read_picture(run.name, open_run(run.store))).encode())
+    write_whole(run.picture, page(read_picture(run.name, open_run(run.store))).encode())
 
 
 if __name__ == "__main__":

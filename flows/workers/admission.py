@@ -96,8 +96,12 @@ class Admission:
         self._client.sync(self._equip, name, plugin)
 
     def run(self, function: Callable[..., Any], *args: Any) -> None:
-        """Have workers that may be sent something call a function; who does not answer in time is not waited for."""
-        self._client.sync(self._run, function, *args, workers=self.workers)
+        """Have workers that may be sent something call a function; who does not answer in time is not waited for.
+
+        Raises:
+            Exception: Whatever it raises there.
+        """
+        self._client.sync(self._run, function, *args, workers=self.workers, on_error="raise")
 
     def news(self) -> list[str]:
         """What people should know of workers that were left out since this was asked last."""
@@ -130,10 +134,12 @@ class Admission:
         await _in_time([self._ask(address) for address in admitted])
         self._send_nothing_to(address for address in admitted if self._is_asked(address))
 
-    async def _run(self, function: Callable[..., Any], *args: Any, workers: Iterable[str]) -> None:
-        """Call something on workers; of those that are gone, or raise, nobody hears."""
+    async def _run(
+        self, function: Callable[..., Any], *args: Any, workers: Iterable[str], on_error: str = "ignore"
+    ) -> None:
+        """Call something on workers; by default nobody hears of those that are gone."""
         if addresses := list(workers):
-            call = self._client.run(function, *args, workers=addresses, on_error="ignore")
+            call = self._client.run(function, *args, workers=addresses, on_error=on_error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(call, ANSWERS_WITHIN_S)
 

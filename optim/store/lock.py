@@ -54,11 +54,10 @@ class RunLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
+        with contextlib.ExitStack() as refused:
+            refused.callback(self.release)
             self._acquire(self._descriptor)
-        except BaseException:
-            self.release()
-            raise
+            refused.pop_all()
         close_in_child = weakref.WeakMethod(self._close)
         os.register_at_fork(after_in_child=lambda: (close := close_in_child()) and close())
 

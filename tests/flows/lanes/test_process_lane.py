@@ -258,25 +258,27 @@ def test_a_pause_is_heard_while_losses_run(place):
     assert len(rows(place)) == 2
 
 
-def test_ctrl_c_records_what_is_in_flight_and_ends(place, notice):
+@pytest.fixture
+def interrupted(place, notice):
+    """Ctrl-C once two losses run, which are released when it was heard."""
+
     def interrupt():
         os.kill(os.getpid(), signal.SIGINT)
         os.read(notice, 1)
         (place / "released").touch()
 
     meanwhile(place, interrupt)
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_ctrl_c_records_what_is_in_flight_and_ends(place):
     result = run(place, "waits")
     assert (result.status, result.is_interrupted) == ("paused", True)
     assert [row.outcome.label for row in rows(place)] == ["ok", "ok"]
 
 
-def test_after_ctrl_c_nothing_is_tried_again(place, notice):
-    def interrupt():
-        os.kill(os.getpid(), signal.SIGINT)
-        os.read(notice, 1)
-        (place / "released").touch()
-
-    meanwhile(place, interrupt)
+@pytest.mark.usefixtures("interrupted")
+def test_after_ctrl_c_nothing_is_tried_again(place):
     result = run(place, "dies", retries=9)
     assert (result.status, result.is_interrupted) == ("paused", True)
     assert "is given up; a resume evaluates it again" in (place / "runs" / "r" / "log").read_text()
